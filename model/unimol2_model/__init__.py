@@ -1,0 +1,1 @@
+"""The Uni-Mol2 network."""

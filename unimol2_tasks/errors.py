@@ -1,0 +1,33 @@
+"""The errors that a person can act on."""
+
+
+class UserError(Exception):
+    """Something outside the program is wrong: an input, a parameter, a file, a missing permission.
+
+    The message names what is wrong, where (file, row, column or key) and what to change. The command
+    line prints it without a traceback and exits with code 2; it is never worth a retry.
+    """
+
+
+class ArtifactError(UserError):
+    """An artifact is missing, incomplete or damaged."""
+
+
+class TableError(UserError):
+    """An input table cannot be read as molecules."""
+
+
+class ParameterError(UserError):
+    """A parameter is unknown or impossible."""
+
+
+class TrainingFailed(RuntimeError):  # noqa: N818 - it names what happened, as Prefect's own exceptions do
+    """Training ended without a result, for a reason that no input explains.
+
+    Attributes:
+        reason: `stopped`, `out of memory`, `communication`, `hang` or `crash`.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
