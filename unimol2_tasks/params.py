@@ -55,7 +55,9 @@ class ModelParams(Section):
     preset: Literal["tiny", "42M", "84M", "164M", "310M", "570M", "1.1B"] = "tiny"
     blocks: int | None = Field(None, ge=1, description="Transformer blocks.")
     atom_dim: int | None = Field(None, ge=16, description="Width of the atom track.")
-    heads: int | None = Field(None, ge=1, description="Attention heads; atom_dim / heads is the head's width.")
+    heads: int | None = Field(
+        None, ge=1, description="Attention heads; atom_dim / heads is the head's width."
+    )
     ffn_dim: int | None = Field(None, ge=1, description="Hidden width of the atom feed-forward.")
     pair_dim: int | None = Field(None, ge=1, description="Width of the pair track.")
     pair_hidden_dim: int | None = Field(None, ge=1, description="Hidden width of the pair updates.")
@@ -127,7 +129,8 @@ class PretrainParams(TrainingParams):
     validation_molecules: int = Field(2048, ge=1, description="Size of the fixed validation set.")
     mask_probability: float = Field(0.15, gt=0, lt=1, description="Share of atoms whose element is hidden.")
     noise: Literal["gaussian", "uniform"] = Field(
-        "gaussian", description="gaussian: on all atoms (paper); uniform: on the masked share (released code)."
+        "gaussian",
+        description="gaussian: on all atoms (paper); uniform: on the masked share (released code).",
     )
     noise_scale: float = Field(0.2, ge=0, description="Å: std of gaussian, half-width of uniform noise.")
     feature_drop: float = Field(0.5, ge=0, le=1, description="Probability of hiding all graph features.")
@@ -177,7 +180,9 @@ class PredictParams(Section):
 class SupervisionParams(Section):
     """How the processes of training are watched."""
 
-    grace_seconds: float = Field(20.0, gt=0, description="Time for an emergency checkpoint (Prefect gives 30).")
+    grace_seconds: float = Field(
+        20.0, gt=0, description="Time for an emergency checkpoint (Prefect gives 30)."
+    )
     hang_seconds: float = Field(900.0, gt=0, description="Without a step for so long, training is restarted.")
     max_restarts: int = Field(2, ge=0, description="Restarts after a crash or a hang.")
 
@@ -236,7 +241,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ParameterError(f"{path}: expected sections ({', '.join(Params.model_fields)}), got a {type(values).__name__}")
+        raise ParameterError(
+            f"{path}: expected sections ({', '.join(Params.model_fields)}), got a {type(values).__name__}"
+        )
     return values
 
 

@@ -1,1 +1,1 @@
-"""Prefect flows."""
+"""Prefect flows, one per file: parameters in, tasks chained, artifact references out."""

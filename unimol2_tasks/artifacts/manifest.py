@@ -86,7 +86,7 @@ def build_manifest(
     """
     if rows is not None and rows.rows_in != rows.out + rows.rejects:
         raise ArtifactError(
-            f"{folder.name}: {rows.rows_in} rows went in, but {rows.out} came out and {rows.rejects} were rejected"
+            f"rows were lost: {rows.rows_in} went in, {rows.out} came out, {rows.rejects} were rejected"
         )
     entries = tuple(_describe(folder, path) for path in _files_of(folder))
     content = {
@@ -123,7 +123,8 @@ def read_manifest(text: str, where: str) -> Manifest:
         raise ArtifactError(f"{where}: not a valid manifest: {key}: {first['msg']}") from None
     if manifest.schema_version != SCHEMA_VERSION:
         raise ArtifactError(
-            f"{where}: schema version {manifest.schema_version}, this release reads {SCHEMA_VERSION}; make it anew"
+            f"{where}: schema version {manifest.schema_version}, "
+            f"this release reads {SCHEMA_VERSION}; make it anew"
         )
     return manifest
 
@@ -144,7 +145,9 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
                 f"{path}: damaged: {size} bytes, the manifest says {entry.size}; make or download it again"
             )
         if sha256_of(path) != entry.sha256:
-            raise ArtifactError(f"{path}: damaged: sha256 differs from the manifest; make or download it again")
+            raise ArtifactError(
+                f"{path}: damaged: sha256 differs from the manifest; make or download it again"
+            )
 
 
 def sha256_of(path: Path) -> str:

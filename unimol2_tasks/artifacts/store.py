@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -63,7 +63,7 @@ class Store:
         cache: Where artifacts from S3 are kept once they are downloaded and verified.
     """
 
-    s3: S3Options = S3Options()
+    s3: S3Options = field(default_factory=S3Options)
     cache: Path = Path(".unimol2/cache")
 
     def find(self, recipe: Recipe, out: str) -> ArtifactRef | None:
@@ -86,6 +86,14 @@ class Store:
                 "choose another --out or remove it"
             )
         return artifact.ref
+
+    def work_folder(self, out: str, recipe: Recipe) -> Path:
+        """Where an interrupted run leaves what its next start continues from; keyed by the recipe.
+
+        It lies beside `out`, never inside: `dvc repro` removes a stage's outputs before it starts.
+        """
+        parent = self.cache.parent if is_s3(out) else Path(out).parent
+        return parent.absolute() / ".work" / f"{recipe.kind}-{recipe.fingerprint[:16]}"
 
     @contextmanager
     def draft(self, out: str) -> Iterator[Path]:
@@ -151,12 +159,16 @@ class Store:
             folder = Path(uri)
             if not (folder / MANIFEST).is_file():
                 what = kind or "artifact"
-                raise ArtifactError(f"{uri}: no {what} there (no {MANIFEST}); it was never finished, or the path is wrong")
+                raise ArtifactError(
+                    f"{uri}: no {what} there (no {MANIFEST}); it was never finished, or the path is wrong"
+                )
         manifest = read_manifest((folder / MANIFEST).read_text(encoding="utf-8"), f"{folder / MANIFEST}")
         if kind is not None and manifest.kind != kind:
             raise ArtifactError(f"{uri}: is a {manifest.kind}, expected a {kind}")
         if digest is not None and manifest.digest != digest:
-            raise ArtifactError(f"{uri}: holds {manifest.digest[:12]}, expected {digest[:12]}; it was replaced")
+            raise ArtifactError(
+                f"{uri}: holds {manifest.digest[:12]}, expected {digest[:12]}; it was replaced"
+            )
         verify_files(folder, manifest)
         return LocalArtifact(folder, uri, manifest)
 
@@ -196,10 +208,9 @@ class Store:
             if not fs.exists(f"{uri}/{MANIFEST}"):
                 for entry in manifest.files:
                     fs.put_file(str(draft / entry.path), f"{uri}/{entry.path}")
-                try:
+                # Somebody else may have published the same content first; the digest in the key says so.
+                with suppress(FileExistsError):
                     fs.pipe_file(f"{uri}/{MANIFEST}", dump(manifest).encode(), mode="create")
-                except FileExistsError:
-                    pass  # somebody else published the same content; the digest in the key says so
         return ArtifactRef(kind=manifest.kind, uri=uri, digest=manifest.digest)
 
     def _find_on_s3(self, recipe: Recipe, out: str) -> ArtifactRef | None:
@@ -219,12 +230,15 @@ class Store:
             if fs.exists(f"{uri}/{MANIFEST}"):
                 return uri
             found = [
-                f"s3://{key.removesuffix('/' + MANIFEST)}" for key in fs.glob(f"{uri}/{kind or '*'}/*/{MANIFEST}")
+                f"s3://{key.removesuffix('/' + MANIFEST)}"
+                for key in fs.glob(f"{uri}/{kind or '*'}/*/{MANIFEST}")
             ]
         if len(found) == 1:
             return str(found[0])
         if found:
-            raise ArtifactError(f"{uri}: holds {len(found)} artifacts; name one of: {', '.join(sorted(found)[:5])}")
+            raise ArtifactError(
+                f"{uri}: holds {len(found)} artifacts; name one of: {', '.join(sorted(found)[:5])}"
+            )
         raise ArtifactError(f"{uri}: no {kind or 'artifact'} there (no {MANIFEST})")
 
     def _download(self, uri: str) -> Path:

@@ -15,7 +15,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _CONSTANTS = 6
 """Free constants of the law; fewer points than that cannot determine it."""
-_EXPONENT_RANGE = (-4.0, -1e-3)
+_EXPONENT_RANGE = (-3.0, -1e-3)
 """Twice as steep as anything reported, and flat: wide enough that the bounds do not decide the fit."""
 _OUTLIER_SCALE = 0.05
 """Relative error from which a point counts linearly: validation losses scatter by a few per cent at most."""
@@ -82,7 +82,7 @@ def score(law: ScalingLaw, points: Sequence[CurvePoint]) -> dict[str, float]:
     """Compare a law with measured losses.
 
     Returns:
-        `n`; `rmae`, the mean of |predicted − measured| / measured; `mse` in squared loss units; `r2`,
+        `n`; `rmae`, the mean of |predicted - measured| / measured; `mse` in squared loss units; `r2`,
         the coefficient of determination; `pearson`. The last two are absent where they are undefined:
         fewer than two points, or constant values.
 
@@ -133,7 +133,9 @@ def _check_points(points: Sequence[CurvePoint]) -> None:
             "evaluate more often, or drop fewer early steps"
         )
     if len(points) < _CONSTANTS:
-        raise ValueError(f"the law has {_CONSTANTS} constants, got only {len(points)} points: measure more steps")
+        raise ValueError(
+            f"the law has {_CONSTANTS} constants, got only {len(points)} points: measure more steps"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,10 +39,14 @@ class ScalingLaw:
     def __post_init__(self) -> None:
         for name in ("a", "c", "e"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ValueError(f"ScalingLaw.{name} must be finite and not negative, got {getattr(self, name)}")
+                raise ValueError(
+                    f"ScalingLaw.{name} must be finite and not negative, got {getattr(self, name)}"
+                )
         for name in ("b", "d", "f"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) <= 0):
-                raise ValueError(f"ScalingLaw.{name} must be finite and not positive, got {getattr(self, name)}")
+                raise ValueError(
+                    f"ScalingLaw.{name} must be finite and not positive, got {getattr(self, name)}"
+                )
 
     @classmethod
     def paper(cls) -> ScalingLaw:

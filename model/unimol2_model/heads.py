@@ -1,0 +1,90 @@
+"""What is read off the two tracks."""
+
+import torch
+from torch import Tensor, nn
+
+from unimol2_model.attention import PairBias, split_heads
+from unimol2_model.batch import VOCABULARY
+from unimol2_model.config import ModelConfig
+from unimol2_model.layers import Linear, draw_linear
+
+
+class PositionHead(nn.Module):
+    """A displacement per atom: attention over the differences to the other atoms' positions.
+
+    The released code weights the differences per head and channel, [B, H, 3, n, n], and then contracts the
+    values with one direction. Since that is linear, the values are contracted first here, which leaves one
+    weight per pair of atoms.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        rule, dim = config.initialisation, config.atom_dim
+        self.heads = config.heads
+        self.atom_norm = nn.LayerNorm(dim)
+        self.pair_norm = nn.LayerNorm(config.pair_dim)
+        self.qkv = Linear(rule, dim, (dim, "attention"), (dim, "attention"), (dim, "attention"), bias=False)
+        self.pair_bias = PairBias(rule, config.pair_dim, config.heads)
+        self.direction = nn.Parameter(torch.empty(1, dim))
+        draw_linear(self.direction, None, "last", rule)
+        self.dropout = nn.Dropout(config.attention_dropout)
+
+    def forward(self, atoms: Tensor, pairs: Tensor, keys: Tensor, differences: Tensor) -> Tensor:
+        """Return displacements [B, n, 3] in Å, in at least fp32.
+
+        Args:
+            atoms: [B, n, D], without the molecule token.
+            pairs: [B, n, n, P], without it.
+            keys: [B, 1, 1, n], 0 at real atoms and -inf at padding.
+            differences: [B, n, n, 3], pos[j] - pos[i] in Å.
+        """
+        query, key, value = self.qkv.split(self.atom_norm(atoms))
+        precise = torch.promote_types(value.dtype, torch.float32)
+        query, key = split_heads(query, self.heads), split_heads(key, self.heads)
+        scaled = query * query.shape[-1] ** -0.5
+        logits = scaled @ key.transpose(-1, -2) + self.pair_bias(self.pair_norm(pairs), keys)
+        attention = self.dropout(logits.to(precise).softmax(dim=-1))  # (B, H, n, n)
+        pull = split_heads(value.to(precise) * self.direction.to(precise), self.heads).sum(
+            dim=-1
+        )  # (B, H, n)
+        weights = (attention * pull.unsqueeze(-2)).sum(dim=1)  # (B, n, n)
+        displacements: Tensor = (weights.unsqueeze(-1) * differences).sum(dim=2)
+        return displacements
+
+
+class AtomTypeHead(nn.Module):
+    """Logits over the 128 tokens."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        rule, dim = config.initialisation, config.atom_dim
+        self.norm = nn.LayerNorm(dim)
+        self.inner = Linear(rule, dim, (dim, "before_gelu"))
+        self.outer = Linear(rule, dim, (VOCABULARY["tokens"], "input"))
+
+    def forward(self, atoms: Tensor) -> Tensor:
+        """Return [M, 128] for M atoms [M, D]."""
+        logits: Tensor = self.outer(nn.functional.gelu(self.inner(self.norm(atoms))))
+        return logits
+
+
+class PropertyHead(nn.Module):
+    """Dropout, Linear, tanh, dropout, Linear on the molecule token (released code).
+
+    Args:
+        config: the architecture.
+        outputs: number of properties.
+        dropout: probability, at both places.
+    """
+
+    def __init__(self, config: ModelConfig, outputs: int, dropout: float) -> None:
+        super().__init__()
+        rule, dim = config.initialisation, config.atom_dim
+        self.inner = Linear(rule, dim, (dim, "input"))
+        self.outer = Linear(rule, dim, (outputs, "input"))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, molecules: Tensor) -> Tensor:
+        """Return [B, outputs] for molecule tokens [B, D]."""
+        predicted: Tensor = self.outer(self.dropout(self.inner(self.dropout(molecules)).tanh()))
+        return predicted

@@ -1,0 +1,142 @@
+"""What every table of an artifact looks like, checked on write and on read."""
+
+import pandera.polars as pa
+import polars as pl
+from polars import selectors
+from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
+
+from unimol2_tasks.errors import ArtifactError
+
+LABEL_PREFIX = "label:"
+PREDICTION_PREFIX = "prediction:"
+UNCERTAINTY_PREFIX = "uncertainty:"
+SPLIT_NAMES = ("train", "valid", "test")
+REJECT_STAGES = ("read", "parse", "standardise", "deduplicate", "conformers", "features")
+METHODS = ("etkdg+mmff94s", "etkdg+uff", "etkdg")
+
+_SHOWN_FAILURES = 3
+_CHECK_ERROR = SchemaErrorReason.CHECK_ERROR
+_ATOMS = pl.col("atoms").cast(pl.Int64)
+_CONFORMERS = pl.col("conformers").cast(pl.Int64)
+_BYTES = {
+    "tokens": _ATOMS,
+    "atom_features": 8 * _ATOMS,
+    "degrees": _ATOMS,
+    "atom_map": 2 * _ATOMS,
+    "flat_positions": 8 * _ATOMS,
+    "path_lengths": 2 * _ATOMS**2,
+    "positions": 12 * _ATOMS * _CONFORMERS,
+    "bond_features": pl.col("bonds").cast(pl.Int64) * 3 / 4,
+}
+"""Size of each array that is stored as bytes, by the row's counts (a bond is 4 bytes and 3 features)."""
+
+
+def _has_size(column: str, size: pl.Expr) -> pa.Check:
+    def check(data: pa.PolarsData) -> pl.LazyFrame:
+        return data.lazyframe.select(pl.col(column).cast(pl.Int64) == size)
+
+    return pa.Check(check, name=f"size of {column}")
+
+
+MOLECULES = pa.DataFrameSchema(
+    {
+        "row": pa.Column(pl.UInt64, pa.Check.ge(1)),
+        "id": pa.Column(pl.String),
+        "smiles": pa.Column(pl.String, pa.Check.str_length(min_value=1)),
+        "inchikey": pa.Column(pl.String, pa.Check.str_matches(r"^[A-Z]{14}-[A-Z]{10}-[A-Z]$")),
+        "scaffold": pa.Column(pl.String),
+        "method": pa.Column(pl.String, pa.Check.isin(METHODS)),
+        "atoms": pa.Column(pl.UInt16, pa.Check.ge(1)),
+        "conformers": pa.Column(pl.UInt8, pa.Check.ge(1)),
+        **{column: pa.Column(pl.UInt32) for column in ("bonds", *_BYTES)},
+        f"^{LABEL_PREFIX}.+$": pa.Column(pl.Float64, nullable=True, required=False, regex=True),
+    },
+    checks=[_has_size(column, size) for column, size in _BYTES.items()],
+    strict=True,
+)
+"""One row per molecule of a dataset; of the arrays, stored as little-endian bytes, the sizes."""
+
+INDEX = pa.DataFrameSchema(
+    {
+        "index": pa.Column(pl.UInt64, unique=True),
+        "shard": pa.Column(pl.String, pa.Check.str_matches(r"^part-\d{5}\.parquet$")),
+        "row_in_shard": pa.Column(pl.UInt32),
+        "atoms": pa.Column(pl.UInt16, pa.Check.ge(1)),
+    },
+    strict=True,
+)
+"""Where each molecule of a dataset is."""
+
+SPLITS = pa.DataFrameSchema(
+    {
+        "index": pa.Column(pl.UInt64, unique=True),
+        "id": pa.Column(pl.String),
+        "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES)),
+    },
+    strict=True,
+)
+"""Which part each molecule of a dataset belongs to."""
+
+REJECTS = pa.DataFrameSchema(
+    {
+        "row": pa.Column(pl.UInt64, pa.Check.ge(1), unique=True),
+        "input": pa.Column(pl.String),
+        "stage": pa.Column(pl.String, pa.Check.isin(REJECT_STAGES)),
+        "reason": pa.Column(pl.String, pa.Check.str_length(min_value=1)),
+    },
+    strict=True,
+)
+"""The rows of the input that are not in the output, and why."""
+
+PREDICTIONS = pa.DataFrameSchema(
+    {
+        "row": pa.Column(pl.UInt64, pa.Check.ge(1), unique=True),
+        "id": pa.Column(pl.String),
+        "smiles": pa.Column(pl.String),
+        f"^{PREDICTION_PREFIX}.+$": pa.Column(pl.Float64, nullable=True, regex=True),
+        f"^{UNCERTAINTY_PREFIX}.+$": pa.Column(
+            pl.Float64, pa.Check.ge(0), nullable=True, required=False, regex=True
+        ),
+        "reason": pa.Column(pl.String, nullable=True),
+    },
+    strict=True,
+)
+"""One row per input row; `reason` says why a row has no prediction."""
+
+
+def validate(frame: pl.DataFrame, schema: pa.DataFrameSchema, where: str) -> pl.DataFrame:
+    """Check a table; binary columns are checked by their sizes.
+
+    Args:
+        frame: The table.
+        schema: One of this file's.
+        where: Its file, for the message.
+
+    Returns:
+        The table as it was given.
+
+    Raises:
+        ArtifactError: Names the file, and for every failed check the column, the check, the number of
+            failing rows and the first of them.
+    """
+    # Not the bytes themselves: pandera prints failing rows as JSON, and polars has none for binary.
+    sizes = frame.with_columns(selectors.binary().bin.size())
+    try:
+        schema.validate(sizes, lazy=True)
+    except SchemaErrors as failure:
+        # A check that needs a missing column fails too; the missing column is what matters.
+        telling = [error for error in failure.schema_errors if error.reason_code != _CHECK_ERROR]
+        problems = "; ".join(_explain(error, frame.height) for error in telling or failure.schema_errors)
+        raise ArtifactError(f"{where}: {problems}. The file is damaged or of another version") from None
+    return frame
+
+
+def _explain(error: SchemaError, rows: int) -> str:
+    check = getattr(error.check, "name", None) or error.check
+    column = getattr(error.schema, "name", None)
+    place = f"column {column}: {check}" if column else str(check)
+    cases = error.failure_cases
+    if not isinstance(cases, pl.DataFrame):
+        return f"{place}: {cases}"
+    first = ", ".join(str(case[0] if len(case) == 1 else case) for case in cases.head(_SHOWN_FAILURES).rows())
+    return f"{place} fails for {cases.height} of {rows} rows: {first:.300}"

@@ -1,0 +1,1 @@
+"""Molecules by RDKit: standardisation, conformers, graph features, scaffolds and splits."""

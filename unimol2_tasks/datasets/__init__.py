@@ -1,0 +1,1 @@
+"""Datasets: tables read, molecules stored in shards, and batches drawn from them."""

@@ -1,0 +1,90 @@
+"""From stored molecules to padded batches, in training order."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unimol2_model.batch import MoleculeBatch
+from unimol2_tasks.datasets.corruption import corrupt
+from unimol2_tasks.datasets.order import Visit
+from unimol2_tasks.datasets.shards import MoleculeDataset
+from unimol2_tasks.params import PretrainParams
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledBatch:
+    """Molecules with what is known of them."""
+
+    molecules: MoleculeBatch
+    labels: torch.Tensor | None
+    """`[B, T]` float32 in the label's own unit, NaN where unknown; None in pretraining."""
+
+    def to(self, device: torch.device) -> "LabelledBatch":
+        """The same batch on another device."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return LabelledBatch(self.molecules.to(device), labels)
+
+
+class PretrainingSamples(torch.utils.data.Dataset[LabelledBatch]):
+    """Corrupted batches: an item is made from a list of visits, not from a single index."""
+
+    def __init__(self, dataset: MoleculeDataset, params: PretrainParams) -> None:
+        self.dataset = dataset
+        self.params = params
+
+    def __getitem__(self, visits: list[Visit]) -> LabelledBatch:
+        """The padded batch of these visits."""
+        samples = [corrupt(self.dataset.record(visit.index), self.params, visit) for visit in visits]
+        return LabelledBatch(MoleculeBatch.collate(samples), None)
+
+
+class LabelledSamples(torch.utils.data.Dataset[LabelledBatch]):
+    """Clean labelled batches; each visit draws one of the molecule's conformers.
+
+    Attributes:
+        targets: `[T]` positions of the wanted labels among the dataset's.
+        seed: Seeds the choice of conformers.
+    """
+
+    def __init__(self, dataset: MoleculeDataset, targets: NDArray[np.int64], seed: int) -> None:
+        self.dataset = dataset
+        self.targets = targets
+        self.seed = seed
+
+    def __getitem__(self, visits: list[Visit]) -> LabelledBatch:
+        """The padded batch of these visits."""
+        records = [self.dataset.record(visit.index) for visit in visits]
+        molecules = [
+            record.molecule(conformer=_drawn_conformer(self.seed, visit, record.conformers))
+            for record, visit in zip(records, visits, strict=True)
+        ]
+        labels = np.stack([self.dataset.labels(visit.index)[self.targets] for visit in visits])
+        return LabelledBatch(MoleculeBatch.collate(molecules), torch.from_numpy(labels.astype(np.float32)))
+
+
+def loader(
+    samples: torch.utils.data.Dataset[LabelledBatch], plan: Iterable[list[Visit]], workers: int = 0
+) -> Iterator[LabelledBatch]:
+    """The batches of `plan`, one after the other, made in `workers` processes (0: in this one)."""
+    return iter(
+        torch.utils.data.DataLoader(
+            samples,
+            sampler=plan,
+            batch_size=None,
+            num_workers=workers,
+            collate_fn=_unchanged,
+        )
+    )
+
+
+def _unchanged(batch: LabelledBatch) -> LabelledBatch:
+    return batch
+
+
+def _drawn_conformer(seed: int, visit: Visit, conformers: int) -> int:
+    if conformers == 1:
+        return 0
+    return int(np.random.default_rng([seed, visit.epoch, visit.index]).integers(conformers))

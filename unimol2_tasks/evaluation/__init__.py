@@ -1,0 +1,1 @@
+"""Evaluation on plain arrays: metrics with intervals, simple baselines, and the report."""

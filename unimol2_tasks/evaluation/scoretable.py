@@ -1,0 +1,171 @@
+"""Score tables and headlines as text: what is best, and by how much it beats the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from unimol2_tasks.evaluation.contents import ScoreRow, TargetResult
+
+_LABELS = {
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "r2": "R²",
+    "pearson": "Pearson r",
+    "spearman": "Spearman r",
+    "roc_auc": "ROC AUC",
+    "pr_auc": "PR AUC",
+    "accuracy": "Accuracy",
+    "f1": "F1",
+    "mcc": "MCC",
+    "log_loss": "Log loss",
+}
+_LOWER_IS_BETTER = frozenset({"mae", "rmse", "log_loss"})
+_IN_UNITS = frozenset({"mae", "rmse"})
+_MINUS = "\N{MINUS SIGN}"
+"""As wide as the digits, unlike the hyphen."""
+_HEADLINE_METRIC = {"regression": "mae", "binary": "roc_auc"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One metric of one method, ready to print."""
+
+    value: str
+    interval: str
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The head of one metric's column."""
+
+    label: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One method's line."""
+
+    method: str
+    is_baseline: bool
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTable:
+    """All methods on one target."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[TableRow, ...]
+    has_intervals: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The one number of a target and how it stands against the best baseline."""
+
+    target: str
+    metric: str
+    value: str
+    unit: str
+    comparison: str
+    verdict: Literal["better", "worse", "unclear"]
+
+
+def score_table(target: TargetResult) -> ScoreTable:
+    """Lay out a target's scores, the best of each column marked; ties are all marked."""
+    names = _metric_names(target.rows)
+    best = {name: _best(name, target.rows) for name in names}
+    rows = tuple(
+        TableRow(row.method, row.is_baseline, tuple(_cell(row, name, best[name]) for name in names))
+        for row in target.rows
+    )
+    columns = tuple(Column(_LABELS.get(name, name), _unit(name, target)) for name in names)
+    return ScoreTable(columns, rows, any(cell.interval for row in rows for cell in row.cells))
+
+
+def headline(target: TargetResult) -> Headline | None:
+    """Compare the best model with the best baseline by MAE or ROC AUC; None where neither is known."""
+    name = _HEADLINE_METRIC[target.kind]
+    model = _best_row(name, [row for row in target.rows if not row.is_baseline])
+    if model is None:
+        return None
+    baseline = _best_row(name, [row for row in target.rows if row.is_baseline])
+    unit, value = _unit(name, target), _print(name, model.metrics[name])
+    if baseline is None:
+        return Headline(target.name, _LABELS[name], value, unit, "no baseline to compare with", "unclear")
+    comparison, verdict = _compare(name, model, baseline)
+    return Headline(target.name, _LABELS[name], value, unit, comparison, verdict)
+
+
+def number(value: float) -> str:
+    """Print a value with three significant digits, in full where that is readable."""
+    if not np.isfinite(value):
+        return "\N{EN DASH}"
+    if value == 0 or 1e-4 <= abs(value) < 1000:
+        text = f"{value:#.3g}".rstrip(".")
+    else:
+        text = f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.2e}"
+    return text.replace("-", _MINUS)
+
+
+def _metric_names(rows: Sequence[ScoreRow]) -> list[str]:
+    present = {name: None for row in rows for name in row.metrics if name != "n"}
+    return [name for name in _LABELS if name in present] + [name for name in present if name not in _LABELS]
+
+
+def _unit(name: str, target: TargetResult) -> str:
+    return target.unit if name in _IN_UNITS else ""
+
+
+def _print(name: str, value: float) -> str:
+    """Print a score: three decimals for what runs from 0 to 1, three digits for what has a unit."""
+    if name in _LABELS and name not in _IN_UNITS and np.isfinite(value):
+        return f"{value:z.3f}".replace("-", _MINUS)
+    return number(value)
+
+
+def _value(row: ScoreRow, name: str) -> float:
+    return row.metrics.get(name, float("nan"))
+
+
+def _best(name: str, rows: Sequence[ScoreRow]) -> float:
+    values = [value for row in rows if np.isfinite(value := _value(row, name))]
+    if name not in _LABELS or len(values) < 2:
+        return float("nan")
+    return min(values) if name in _LOWER_IS_BETTER else max(values)
+
+
+def _best_row(name: str, rows: Sequence[ScoreRow]) -> ScoreRow | None:
+    known = [row for row in rows if np.isfinite(_value(row, name))]
+    sign = 1 if name in _LOWER_IS_BETTER else -1
+    return min(known, key=lambda row: sign * _value(row, name), default=None)
+
+
+def _cell(row: ScoreRow, name: str, best: float) -> Cell:
+    value = _value(row, name)
+    low, high = (row.intervals or {}).get(name, (float("nan"), float("nan")))
+    interval = f"{_print(name, low)} to {_print(name, high)}" if np.isfinite([low, high]).all() else ""
+    return Cell(_print(name, value), interval, best=value == best)
+
+
+def _compare(
+    name: str, model: ScoreRow, baseline: ScoreRow
+) -> tuple[str, Literal["better", "worse", "unclear"]]:
+    ours, theirs = model.metrics[name], baseline.metrics[name]
+    low, high = (model.intervals or {}).get(name, (ours, ours))
+    if low <= theirs <= high:
+        return f"not clearly different from {baseline.method} ({_print(name, theirs)})", "unclear"
+    better = (ours < theirs) == (name in _LOWER_IS_BETTER)
+    if name in _IN_UNITS and theirs > 0:
+        change = f"{100 * abs(ours - theirs) / theirs:.0f} %"
+    else:
+        change = _print(name, abs(ours - theirs))
+    direction = "lower" if ours < theirs else "higher"
+    comparison = f"{change} {direction} than {baseline.method} ({_print(name, theirs)})"
+    return comparison, "better" if better else "worse"

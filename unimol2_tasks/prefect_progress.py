@@ -1,0 +1,41 @@
+"""Progress of stages as Prefect progress artifacts."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+from unimol2_tasks.progress import Progress, listen
+
+# An update is a request to the API; more often nobody looks.
+_SECONDS_BETWEEN_UPDATES = 2.0
+
+
+@contextmanager
+def progress_artifacts() -> Iterator[None]:
+    """Show every piece of work reported inside the block as a progress artifact of the current run."""
+    artifacts: dict[str, UUID] = {}
+    updated: dict[str, float] = {}
+
+    def show(progress: Progress) -> None:
+        if not progress.total:
+            return
+        now = time.monotonic()
+        finished = progress.done >= progress.total
+        if (
+            not finished
+            and now - updated.get(progress.work, -_SECONDS_BETWEEN_UPDATES) < _SECONDS_BETWEEN_UPDATES
+        ):
+            return
+        updated[progress.work] = now
+        percent = 100.0 * progress.done / progress.total
+        if progress.work in artifacts:
+            update_progress_artifact(artifacts[progress.work], percent, description=progress.detail)
+        else:
+            created = create_progress_artifact(percent, description=progress.detail or progress.work)
+            artifacts[progress.work] = created if isinstance(created, UUID) else created.id
+
+    with listen(show):
+        yield

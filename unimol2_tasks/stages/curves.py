@@ -1,0 +1,30 @@
+"""Learning curves of artifacts, for reports and for the scaling law."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+from unimol2_tasks.artifacts.store import LocalArtifact
+from unimol2_tasks.evaluation.contents import Curve
+
+_SHOWN = {"train/loss": "training", "valid/loss": "validation"}
+
+
+def read_curve(folder: Path, metric: str) -> tuple[list[float], list[float]]:
+    """Steps and values of one metric of a model's or predictor's `curve.csv`; empty where it has none."""
+    with (folder / "curve.csv").open(newline="", encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream) if row.get(metric)]
+    return [float(row["step"]) for row in rows], [float(row[metric]) for row in rows]
+
+
+def training_curves(artifacts: Mapping[str, LocalArtifact]) -> list[Curve]:
+    """Training and validation loss of each artifact that was trained."""
+    return [
+        Curve(
+            title=name,
+            x_label="optimiser step",
+            y_label="loss",
+            series={label: read_curve(artifact.path, metric) for metric, label in _SHOWN.items()},
+        )
+        for name, artifact in artifacts.items()
+    ]

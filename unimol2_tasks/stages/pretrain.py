@@ -1,0 +1,34 @@
+"""Pretraining: a dataset becomes a model."""
+
+from dataclasses import dataclass
+
+from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.artifacts.store import Recipe, Store
+from unimol2_tasks.params import Params
+from unimol2_tasks.stages.training_job import determining, train_artifact
+from unimol2_tasks.training.job import Job
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainInputs:
+    """What pretraining learns from."""
+
+    dataset: str
+    """A dataset's folder or `s3://` address."""
+
+
+def run(params: Params, inputs: PretrainInputs, out: str, store: Store = Store()) -> ArtifactRef:
+    """Pretrain a network; an interrupted run goes on from its newest valid checkpoint.
+
+    Raises:
+        UserError: The dataset is missing or damaged, or a parameter is impossible here.
+        TrainingFailed: Training ended without a result.
+    """
+    dataset = store.fetch(inputs.dataset, "dataset")
+    recipe = Recipe(
+        "model",
+        {"model": params.model.model_dump(mode="json"), "pretrain": determining(params.pretrain)},
+        {"dataset": dataset.manifest.digest},
+    )
+    job = Job(kind="pretrain", dataset=dataset.path.absolute(), params=params)
+    return train_artifact(job, params.pretrain, recipe, out, store)

@@ -1,0 +1,53 @@
+"""Artifacts in a few lines, for people: data cards and score tables."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+from unimol2_tasks.artifacts.store import LocalArtifact
+
+_REASONS_SHOWN = 5
+
+
+def data_card(dataset: LocalArtifact) -> str:
+    """A dataset as Markdown: where its rows went, and why some were rejected."""
+    rows = dataset.manifest.rows
+    statistics = json.loads((dataset.path / "statistics.json").read_text(encoding="utf-8"))
+    lines = [f"# Dataset `{dataset.manifest.digest[:12]}`", "", f"`{dataset.uri}`", ""]
+    if rows is not None:
+        lines += [
+            "| rows in | molecules | rejects |",
+            "|---:|---:|---:|",
+            f"| {rows.rows_in:,} | {rows.out:,} | {rows.rejects:,} |",
+            "",
+        ]
+    splits = statistics.get("splits", {})
+    lines += [f"- {name}: {count:,}" for name, count in splits.items()]
+    reasons = reject_reasons(dataset.path / "rejects.csv")
+    if reasons:
+        lines += ["", "Rejected:", *(f"- {stage}: {count:,}" for stage, count in reasons)]
+    return "\n".join(lines) + "\n"
+
+
+def reject_reasons(ledger: Path) -> list[tuple[str, int]]:
+    """The stages that rejected most rows, most first."""
+    with ledger.open(newline="", encoding="utf-8") as stream:
+        counts = Counter(row["stage"] for row in csv.DictReader(stream))
+    return counts.most_common(_REASONS_SHOWN)
+
+
+def score_rows(report: Path) -> list[dict[str, str | float]]:
+    """The metrics of a report, a row per target and method."""
+    metrics = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
+    return [
+        {"target": target, "method": method, **values}
+        for target, methods in metrics.items()
+        for method, values in methods.items()
+    ]
+
+
+def metric_rows(folder: Path) -> list[dict[str, str | float]]:
+    """The metrics of a model or predictor, a row each."""
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return [{"metric": name, "value": value} for name, value in metrics.items()]

@@ -1,0 +1,201 @@
+"""The Prefect tasks: thin doors to the stages, for flows of ours and of others.
+
+Each takes and returns small JSON (`ArtifactRef`: kind, address, digest), never a tensor or a table; each
+is cached by the digests of its inputs, its parameters and the version of the code.
+"""
+
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.artifacts.store import LocalArtifact
+from unimol2_tasks.blocks import ArtifactStore, store_of
+from unimol2_tasks.params import Params
+from unimol2_tasks.prefect_progress import progress_artifacts
+from unimol2_tasks.stages import evaluate, finetune, predict, prepare, pretrain, scaling
+from unimol2_tasks.summaries import data_card, metric_rows, score_rows
+from unimol2_tasks.task_cache import cache_key
+
+_CACHED: dict[str, Any] = {
+    "cache_key_fn": cache_key,
+    "persist_result": True,
+    # The default is pickle.
+    "result_serializer": "json",
+}
+
+
+@task(name="prepare dataset", task_run_name="prepare {table}", tags=["unimol2", "prepare"], **_CACHED)
+def prepare_dataset(
+    table: str,
+    out: str,
+    params: Params = Params(),
+    smiles_column: str | None = None,
+    id_column: str | None = None,
+    label_columns: list[str] | None = None,
+    store: ArtifactStore | None = None,
+) -> ArtifactRef:
+    """Turn a table of molecules (CSV, TSV, SMILES; file or `s3://`) into a dataset.
+
+    Columns that are not named are guessed where that is unambiguous.
+
+    Raises:
+        UserError: The table or a column is missing, or no molecule could be used.
+    """
+    inputs = prepare.PrepareInputs(
+        table, smiles_column, id_column, None if label_columns is None else tuple(label_columns)
+    )
+    with progress_artifacts():
+        ref = prepare.run(params.prepare, inputs, out, store_of(store))
+    create_markdown_artifact(data_card(_fetch(ref, store)), key="unimol2-data-card", description=ref.uri)
+    return ref
+
+
+@task(
+    name="pretrain model", task_run_name="pretrain on {dataset.digest}", tags=["unimol2", "train"], **_CACHED
+)
+def pretrain_model(
+    dataset: ArtifactRef, out: str, params: Params = Params(), store: ArtifactStore | None = None
+) -> ArtifactRef:
+    """Pretrain a network with DeepSpeed in processes of its own; resumes by itself.
+
+    Raises:
+        UserError: The dataset is missing or a parameter impossible on this machine.
+        TrainingFailed: Training ended without a result.
+    """
+    with progress_artifacts():
+        ref = pretrain.run(params, pretrain.PretrainInputs(dataset.uri), out, store_of(store))
+    _metrics_artifact("unimol2-pretraining", ref, store)
+    return ref
+
+
+@task(
+    name="fine-tune predictor",
+    task_run_name="fine-tune on {dataset.digest}",
+    tags=["unimol2", "train"],
+    **_CACHED,
+)
+def finetune_predictor(
+    dataset: ArtifactRef,
+    model: ArtifactRef | None,
+    out: str,
+    params: Params = Params(),
+    store: ArtifactStore | None = None,
+) -> ArtifactRef:
+    """Fine-tune a model on a labelled dataset; without a model the network starts from scratch.
+
+    Raises:
+        UserError: An artifact or a wanted label is missing.
+        TrainingFailed: Training ended without a result.
+    """
+    inputs = finetune.FinetuneInputs(dataset.uri, None if model is None else model.uri)
+    with progress_artifacts():
+        ref = finetune.run(params, inputs, out, store_of(store))
+    _metrics_artifact("unimol2-fine-tuning", ref, store)
+    return ref
+
+
+@task(
+    name="evaluate predictor",
+    task_run_name="evaluate {predictor.digest}",
+    tags=["unimol2", "evaluate"],
+    **_CACHED,
+)
+def evaluate_predictor(
+    predictor: ArtifactRef,
+    dataset: ArtifactRef,
+    out: str,
+    params: Params = Params(),
+    compare: dict[str, ArtifactRef] | None = None,
+    curves: dict[str, ArtifactRef] | None = None,
+    store: ArtifactStore | None = None,
+) -> ArtifactRef:
+    """Judge a predictor on a held-out split beside baselines and other predictors.
+
+    Args:
+        predictor: What is judged.
+        dataset: A labelled dataset.
+        out: Where the report goes.
+        params: `evaluate` says which split.
+        compare: Other predictors by the name they get in the table.
+        curves: Models whose learning curves the report shows too.
+        store: Where artifacts live; none: folders, and S3 as the environment says.
+
+    Raises:
+        UserError: An artifact is missing, or the split has no labels.
+    """
+    inputs = evaluate.EvaluateInputs(
+        predictor.uri,
+        dataset.uri,
+        {name: ref.uri for name, ref in (compare or {}).items()},
+        {name: ref.uri for name, ref in (curves or {}).items()},
+    )
+    with progress_artifacts():
+        ref = evaluate.run(params, inputs, out, store_of(store))
+    report = _fetch(ref, store)
+    create_table_artifact(score_rows(report.path), key="unimol2-scores", description=f"{ref.uri}/report.html")
+    return ref
+
+
+@task(name="predict table", task_run_name="predict {table}", tags=["unimol2", "predict"], **_CACHED)
+def predict_table(
+    predictor: ArtifactRef,
+    table: str,
+    out: str,
+    params: Params = Params(),
+    smiles_column: str | None = None,
+    store: ArtifactStore | None = None,
+) -> ArtifactRef:
+    """Predict every row of a table, in its order; rows that fail say why.
+
+    Raises:
+        UserError: The predictor, the table or its SMILES column is missing.
+    """
+    inputs = predict.PredictInputs(predictor.uri, table, smiles_column)
+    with progress_artifacts():
+        return predict.run(params, inputs, out, store_of(store))
+
+
+@task(name="embed table", task_run_name="embed {table}", tags=["unimol2", "predict"], **_CACHED)
+def embed_table(
+    model: ArtifactRef,
+    table: str,
+    out: str,
+    params: Params = Params(),
+    smiles_column: str | None = None,
+    store: ArtifactStore | None = None,
+) -> ArtifactRef:
+    """The pretrained representation of every row of a table, in its order.
+
+    Raises:
+        UserError: The model, the table or its SMILES column is missing.
+    """
+    inputs = predict.PredictInputs(model.uri, table, smiles_column)
+    with progress_artifacts():
+        return predict.run_embed(params, inputs, out, store_of(store))
+
+
+@task(name="fit scaling law", tags=["unimol2", "scaling"], **_CACHED)
+def fit_scaling_law(
+    models: list[ArtifactRef],
+    out: str,
+    skip_steps: int = 0,
+    seed: int = 0,
+    store: ArtifactStore | None = None,
+) -> ArtifactRef:
+    """Fit the scaling law to the validation curves of pretrained models of several sizes.
+
+    Raises:
+        UserError: A model is missing, or the curves are too few.
+    """
+    inputs = scaling.ScalingInputs([model.uri for model in models], skip_steps, seed)
+    return scaling.run(inputs, out, store_of(store))
+
+
+def _fetch(ref: ArtifactRef, block: ArtifactStore | None) -> LocalArtifact:
+    return store_of(block).fetch(ref.uri, digest=ref.digest)
+
+
+def _metrics_artifact(key: str, ref: ArtifactRef, block: ArtifactStore | None) -> None:
+    create_table_artifact(metric_rows(_fetch(ref, block).path), key=key, description=ref.uri)

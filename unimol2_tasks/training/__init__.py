@@ -1,0 +1,1 @@
+"""Training with DeepSpeed: the worker that trains, the supervisor that watches it."""

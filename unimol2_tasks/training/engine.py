@@ -1,0 +1,110 @@
+"""DeepSpeed: start-up, the engine, and the full-precision weights that come out of it."""
+
+import os
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from unimol2_tasks.params import TrainingParams
+from unimol2_tasks.training.deepspeed_config import deepspeed_config, refuse_unsupported
+from unimol2_tasks.training.schedule import learning_rate_factor
+
+
+def start_distributed(params: TrainingParams) -> torch.device:
+    """Join the process group that torchrun describes, and choose this rank's device.
+
+    Raises:
+        ParameterError: The precision is not supported on this machine.
+    """
+    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    refuse_unsupported(params, accelerator)
+    os.environ["DS_ACCELERATOR"] = accelerator
+    deepspeed = import_deepspeed()
+    if accelerator == "cpu":
+        # Else DeepSpeed compiles a shared-memory reduction with g++, which a user's machine may lack.
+        import deepspeed.ops as ops
+
+        ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    deepspeed.init_distributed(dist_backend="nccl" if accelerator == "cuda" else "gloo", verbose=False)
+    if accelerator == "cpu":
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    torch.cuda.set_device(device)
+    return device
+
+
+def import_deepspeed() -> Any:
+    """DeepSpeed with its chatter turned down to warnings."""
+    import logging
+
+    import deepspeed
+    from deepspeed.utils import logger
+
+    logger.setLevel(logging.WARNING)
+    return deepspeed
+
+
+def build_engine(objective: torch.nn.Module, params: TrainingParams, warmup: int, total: int) -> Any:
+    """The DeepSpeed engine around an objective.
+
+    AdamW is torch's own: DeepSpeed's fused ones need a compiler on the user's machine.
+
+    Args:
+        objective: A module whose forward pass returns losses.
+        params: Optimiser, precision and ZeRO stage.
+        warmup: Steps of warm-up.
+        total: Optimiser steps in all.
+    """
+    deepspeed = import_deepspeed()
+    optimizer = torch.optim.AdamW(
+        [parameter for parameter in objective.parameters() if parameter.requires_grad],
+        lr=params.learning_rate,
+        betas=params.betas,
+        eps=params.eps,
+        weight_decay=params.weight_decay,
+    )
+    engine, *_ = deepspeed.initialize(
+        model=objective,
+        optimizer=optimizer,
+        config=deepspeed_config(params),
+        lr_scheduler=lambda wrapped: torch.optim.lr_scheduler.LambdaLR(
+            wrapped, lambda step: learning_rate_factor(step, warmup, total)
+        ),
+    )
+    return engine
+
+
+def full_weights(engine: Any, module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The fp32 weights of `module` (a part of the engine's module) on the CPU; every rank must call it.
+
+    Gathers what ZeRO spread over the ranks and prefers the fp32 masters to half-precision copies.
+    """
+    from deepspeed.utils import safe_get_full_fp32_param
+
+    weights = {name: tensor.detach().float().cpu() for name, tensor in module.state_dict().items()}
+    for name, parameter in module.named_parameters():
+        full = safe_get_full_fp32_param(parameter)
+        if full is not None:
+            weights[name] = full.detach().float().cpu().reshape(full.shape).clone()
+    return weights
+
+
+def seed_step(seed: int, step: int, micro: int, rank: int) -> None:
+    """Make dropout a pure function of (seed, step, micro-batch, rank), so that no RNG state is ever saved."""
+    import numpy as np
+
+    torch.manual_seed(int(np.random.SeedSequence([seed, step, micro, rank]).generate_state(1)[0]))
+
+
+def any_rank(flag: bool, device: torch.device) -> bool:
+    """Whether `flag` is set on any rank; every rank gets the same answer."""
+    value = torch.tensor([int(flag)], device=device)
+    dist.all_reduce(value, op=dist.ReduceOp.MAX)
+    return bool(value.item())
+
+
+def summed(values: torch.Tensor) -> torch.Tensor:
+    """The sum of a tensor over all ranks."""
+    dist.all_reduce(values)
+    return values

@@ -1,0 +1,78 @@
+"""Outputs for many molecules: batched by size, averaged over conformers, independent of both."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unimol2_model.batch import MoleculeBatch
+from unimol2_tasks.datasets.shards import MoleculeDataset
+
+Network = Callable[[MoleculeBatch], torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of the batches this process computes."""
+
+    rank: int = 0
+    ranks: int = 1
+
+
+def predict_molecules(
+    network: Network,
+    dataset: MoleculeDataset,
+    indices: NDArray[np.int64],
+    batch_size: int,
+    device: torch.device,
+    share: Share = Share(),
+    progress: Callable[[int], None] = lambda done: None,
+) -> NDArray[np.float64]:
+    """The network's outputs for each molecule, averaged over its stored conformers.
+
+    Args:
+        network: Maps a batch of B to `[B, T]`.
+        dataset: Where the molecules are.
+        indices: `[n]` which of them.
+        batch_size: Conformers per forward pass.
+        device: Where the network lives.
+        share: With several ranks each fills its part and leaves zeros elsewhere, so that the sum over
+            ranks is the whole; all ranks run the same number of forward passes, as ZeRO-3 needs.
+        progress: Told how many of this share's molecules are done.
+
+    Returns:
+        `[n, T]` float64.
+    """
+    outputs: NDArray[np.float64] | None = None
+    done = 0
+    for places, weight in _batches(dataset, indices, batch_size, share):
+        batch = MoleculeBatch.collate(
+            [dataset.record(int(indices[place])).molecule(conformer=k) for place, k in places]
+        )
+        with torch.no_grad():
+            values = network(batch.to(device)).double().cpu().numpy()
+        if outputs is None:
+            outputs = np.zeros((len(indices), values.shape[1]))
+        for (place, _), value in zip(places, values, strict=True):
+            outputs[place] += weight * value / dataset.record(int(indices[place])).conformers
+        done += len(places)
+        progress(done)
+    if outputs is None:
+        raise ValueError("no molecule to predict")
+    return outputs
+
+
+def _batches(
+    dataset: MoleculeDataset, indices: NDArray[np.int64], batch_size: int, share: Share
+) -> Iterator[tuple[list[tuple[int, int]], float]]:
+    """This share's batches of (place, conformer), small molecules first, and 0 for a repeated filler."""
+    records = [dataset.record(int(index)) for index in indices]
+    order = sorted(range(len(indices)), key=lambda place: (len(records[place].tokens), place))
+    visits = [(place, k) for place in order for k in range(records[place].conformers)]
+    batches = [visits[start : start + batch_size] for start in range(0, len(visits), batch_size)]
+    rounds = -(-len(batches) // share.ranks)
+    for turn in range(rounds):
+        number = turn * share.ranks + share.rank
+        yield batches[min(number, len(batches) - 1)], float(number < len(batches))

@@ -1,0 +1,114 @@
+"""The pretraining job: objective, validation and the finished model."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unimol2_model import UniMol2ForPretraining
+from unimol2_model.weights import write_weights
+from unimol2_tasks.datasets.collation import LabelledBatch, PretrainingSamples
+from unimol2_tasks.datasets.order import Order, Visit
+from unimol2_tasks.datasets.shards import MoleculeDataset, open_dataset
+from unimol2_tasks.errors import UserError
+from unimol2_tasks.params import PretrainParams
+from unimol2_tasks.training.curve import Curve
+from unimol2_tasks.training.engine import build_engine, full_weights, start_distributed, summed
+from unimol2_tasks.training.job import Job, RunFolder, write_json
+from unimol2_tasks.training.loop import Loop, Plan
+from unimol2_tasks.training.network import WEIGHTS, new_pretraining_model, write_config
+
+# Validation samples are corrupted as in an epoch that training never reaches, the same every time.
+_VALIDATION_EPOCH = 2**31
+
+
+class PretrainingObjective(torch.nn.Module):
+    """Masked-atom cross-entropy + coordinate L1 + pair-distance L1 (Uni-Mol2, section 3.3)."""
+
+    def __init__(self, model: UniMol2ForPretraining, params: PretrainParams) -> None:
+        super().__init__()
+        self.model = model
+        self.weights = (params.atom_weight, params.coordinate_weight, params.distance_weight)
+
+    def forward(self, batch: LabelledBatch) -> dict[str, torch.Tensor]:
+        """Mean losses over the molecules of the batch; `loss` is their weighted sum."""
+        losses = self.model.loss(batch.molecules)
+        parts = (losses.atom_type, losses.coordinate, losses.distance)
+        total = sum(
+            (w * part for w, part in zip(self.weights, parts, strict=True)), torch.zeros_like(parts[0])
+        )
+        return dict(zip(("loss", "atom_type", "coordinate", "distance"), (total, *parts), strict=True))
+
+
+def pretrain(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> None:
+    """Run or resume a pretraining job and leave its result in `run.result`."""
+    params = job.params.pretrain
+    device = start_distributed(params)
+    dataset = open_dataset(job.dataset)
+    train, valid = dataset.indices("train"), dataset.indices("valid")[: params.validation_molecules]
+    if not len(train):
+        raise UserError(f"{job.dataset}: the train split is empty; prepare more molecules")
+    objective = PretrainingObjective(new_pretraining_model(job.params.model, params.seed), params)
+    objective.to(device)
+    engine = build_engine(objective, params, params.warmup_steps, params.steps)
+    samples = PretrainingSamples(dataset, params)
+    loop = Loop(
+        engine=engine,
+        samples=samples,
+        order=Order(train, params.seed),
+        params=params,
+        plan=Plan(params.steps, params.validate_every),
+        validate=(lambda: _validate(engine, samples, valid, params)) if len(valid) else None,
+        on_best=lambda: None,
+        run=run,
+        stop_requested=stop_requested,
+    )
+    curve = loop.train()
+    weights = full_weights(engine, objective.model)
+    if torch.distributed.get_rank() == 0:
+        _write_result(run, objective.model, weights, curve, dataset)
+
+
+def _validate(
+    engine: object, samples: PretrainingSamples, valid: NDArray[np.int64], params: PretrainParams
+) -> dict[str, float]:
+    """Mean losses over the fixed validation molecules, shared out over the ranks."""
+    rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    size = params.micro_batch
+    batches = [valid[start : start + size] for start in range(0, len(valid), size)]
+    names: list[str] = []
+    total = torch.zeros(0, dtype=torch.float64)
+    for turn in range(-(-len(batches) // ranks)):
+        number = turn * ranks + rank
+        # Every rank runs as many passes as the others (ZeRO-3 gathers weights in each); fillers count 0.
+        chosen = batches[min(number, len(batches) - 1)]
+        batch = samples[[Visit(_VALIDATION_EPOCH, int(index)) for index in chosen]]
+        with torch.no_grad():
+            losses = engine(batch.to(engine.device))  # type: ignore[operator,attr-defined]
+        names = list(losses)
+        values = torch.stack([value.double() for value in losses.values()])
+        weighted = values * (len(chosen) if number < len(batches) else 0)
+        total = weighted if not len(total) else total + weighted
+    means = summed(total) / len(valid)
+    return {f"valid/{name}": float(value) for name, value in zip(names, means, strict=True)}
+
+
+def _write_result(
+    run: RunFolder,
+    model: UniMol2ForPretraining,
+    weights: dict[str, torch.Tensor],
+    curve: Curve,
+    dataset: MoleculeDataset,
+) -> None:
+    metrics = {name: value for name, value in curve.rows[-1].items() if name != "step"}
+    metrics |= {
+        "train/loss_first": curve.series("train/loss")[0][1],
+        "parameters": sum(weight.numel() for weight in weights.values()),
+        "molecules": len(dataset.indices("train")),
+    }
+    with run.finishing() as folder:
+        write_weights(weights, model.config, folder / WEIGHTS)
+        write_config(folder, model.config)
+        curve.write(folder / "curve.csv")
+        write_json(folder / "metrics.json", metrics)

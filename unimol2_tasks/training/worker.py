@@ -1,0 +1,90 @@
+"""The process that trains or predicts: `python -m unimol2_tasks.training.worker RUN_FOLDER`.
+
+Started by the supervisor, one per rank. Says what it knows about a failure in the run folder; the
+supervisor believes that file and the result, never an exit code.
+"""
+
+import faulthandler
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+from unimol2_tasks.errors import UserError
+from unimol2_tasks.training.job import Job, RunFolder, Stopped, write_json
+from unimol2_tasks.training.process_tree import die_with_parent
+
+
+class StopRequest:
+    """Remembers that SIGTERM arrived, until the loop reaches a safe place."""
+
+    def __init__(self) -> None:
+        self.received = False
+        signal.signal(signal.SIGTERM, self._receive)
+
+    def __call__(self) -> bool:
+        """Whether somebody asked this process to stop."""
+        return self.received
+
+    def _receive(self, *_: object) -> None:
+        self.received = True
+
+
+def main(folder: Path) -> int:
+    """Run the job of a run folder; returns the exit code."""
+    die_with_parent()
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    stop = StopRequest()
+    run = RunFolder(folder)
+    try:
+        _run(Job.model_validate_json(run.job.read_text(encoding="utf-8")), run, stop)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the supervisor has to learn of it
+        traceback.print_exc()
+        _explain(run, error)
+        return 1
+    return 0
+
+
+def _run(job: Job, run: RunFolder, stop: StopRequest) -> None:
+    if job.kind == "pretrain":
+        from unimol2_tasks.training.pretrain import pretrain
+
+        pretrain(job, run, stop)
+    elif job.kind == "finetune":
+        from unimol2_tasks.training.finetune import finetune
+
+        finetune(job, run, stop)
+    else:
+        from unimol2_tasks.training.predict import predict
+
+        predict(job, run, stop)
+
+
+def _explain(run: RunFolder, error: BaseException) -> None:
+    """Leave the first failure of all ranks: later ones are mostly its consequences."""
+    if not run.failure.exists():
+        message = f"{type(error).__name__}: {error}" if not isinstance(error, UserError) else str(error)
+        write_json(run.failure, {"reason": _reason(error), "message": message})
+
+
+def _reason(error: BaseException) -> str:
+    import torch
+
+    from unimol2_model import WeightsError
+
+    if isinstance(error, UserError | WeightsError):
+        return "user error"
+    if isinstance(error, Stopped | KeyboardInterrupt):
+        return "stopped"
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return "out of memory"
+    if isinstance(error, torch.distributed.DistError | ConnectionError):
+        return "communication"
+    return "error"
+
+
+if __name__ == "__main__":
+    # torchrun may start several; each binds its own threads.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    sys.exit(main(Path(sys.argv[1])))
