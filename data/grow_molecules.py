@@ -24,13 +24,13 @@ _CHAIN_SHARE = 9
 _BENZENE_SHARE = 180
 _RING_SHARES = range(3, 15)
 
-_HIGH_LUMO = ("C", "CC", "C(C)C", "O", "OC", "CO", "COC", "N", "NC", "N(C)C", "CN", "F", "CF", "C(F)(F)F")
-_LOW_LUMO = ("C#N", "C#C", "C=C", "C=O", "C(C)=O", "C(N)=O", "C(=O)O", "C(=O)OC", "NC(C)=O", "Cl", "SC")
+_GAP_KEEPING = ("C", "CC", "C(C)C", "O", "OC", "CO", "COC", "N", "NC", "N(C)C", "CN", "F", "CF", "C(F)(F)F")
+_GAP_CLOSING = ("C#N", "C#C", "C=C", "C=O", "C(C)=O", "C(N)=O", "C(=O)O", "C(=O)OC", "NC(C)=O", "Cl", "SC")
 # Twice as often those that leave the gap wide: one carbonyl closes it, and most molecules would have one.
-_FRAGMENTS = tuple(Chem.MolFromSmiles(smiles) for smiles in (*_HIGH_LUMO, *_HIGH_LUMO, *_LOW_LUMO))
+_FRAGMENTS = tuple(Chem.MolFromSmiles(smiles) for smiles in (*_GAP_KEEPING, *_GAP_KEEPING, *_GAP_CLOSING))
 
 _RINGS_PER_KIND = {
-    ("single", "saturated"): 25,
+    ("single", "saturated"): 24,
     ("single", "aromatic"): 28,
     ("single", "unsaturated"): 50,
     ("single", "thia"): 15,

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -34,8 +35,10 @@ def progress_artifacts() -> Iterator[None]:
         if progress.work in artifacts:
             update_progress_artifact(artifacts[progress.work], percent, description=progress.detail)
         else:
-            created = create_progress_artifact(percent, description=progress.detail or progress.work)
-            artifacts[progress.work] = created if isinstance(created, UUID) else created.id
+            # Typed as sync or async by Prefect; in a synchronous task it is the id.
+            artifacts[progress.work] = cast(
+                UUID, create_progress_artifact(percent, description=progress.detail or progress.work)
+            )
 
     with listen(show):
         yield

@@ -28,7 +28,9 @@ def cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None
         return None
     if isinstance(table, str) and is_s3(table):
         return None
-    content = {name: _content(value) for name, value in parameters.items() if name not in _IGNORED}
+    content = {name: _content(value) for name, value in parameters.items() if name not in _IGNORED} | {
+        "out": out
+    }
     text = json.dumps([context.task.name, code_version(), content], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -53,7 +53,7 @@ def prepare_dataset(
 
 
 @task(
-    name="pretrain model", task_run_name="pretrain on {dataset.digest}", tags=["unimol2", "train"], **_CACHED
+    name="pretrain model", task_run_name="pretrain on {dataset.digest:.12}", tags=["unimol2", "train"], **_CACHED
 )
 def pretrain_model(
     dataset: ArtifactRef, out: str, params: Params = Params(), store: ArtifactStore | None = None
@@ -72,7 +72,7 @@ def pretrain_model(
 
 @task(
     name="fine-tune predictor",
-    task_run_name="fine-tune on {dataset.digest}",
+    task_run_name="fine-tune on {dataset.digest:.12}",
     tags=["unimol2", "train"],
     **_CACHED,
 )
@@ -98,7 +98,7 @@ def finetune_predictor(
 
 @task(
     name="evaluate predictor",
-    task_run_name="evaluate {predictor.digest}",
+    task_run_name="evaluate {predictor.digest:.12}",
     tags=["unimol2", "evaluate"],
     **_CACHED,
 )

@@ -2,14 +2,15 @@
 
 import pandera.polars as pa
 import polars as pl
-from polars import selectors
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
+from polars import selectors
 
 from unimol2_tasks.errors import ArtifactError
 
 LABEL_PREFIX = "label:"
 PREDICTION_PREFIX = "prediction:"
 UNCERTAINTY_PREFIX = "uncertainty:"
+EMBEDDING_PREFIX = "embedding:"
 SPLIT_NAMES = ("train", "valid", "test")
 REJECT_STAGES = ("read", "parse", "standardise", "deduplicate", "conformers", "features")
 METHODS = ("etkdg+mmff94s", "etkdg+uff", "etkdg")
@@ -102,6 +103,18 @@ PREDICTIONS = pa.DataFrameSchema(
     strict=True,
 )
 """One row per input row; `reason` says why a row has no prediction."""
+
+EMBEDDINGS = pa.DataFrameSchema(
+    {
+        "row": pa.Column(pl.UInt64, pa.Check.ge(1), unique=True),
+        "id": pa.Column(pl.String),
+        "smiles": pa.Column(pl.String),
+        f"^{EMBEDDING_PREFIX}\\d+$": pa.Column(pl.Float64, nullable=True, regex=True),
+        "reason": pa.Column(pl.String, nullable=True),
+    },
+    strict=True,
+)
+"""One row per input row, a column per dimension; `reason` says why a row has no embedding."""
 
 
 def validate(frame: pl.DataFrame, schema: pa.DataFrameSchema, where: str) -> pl.DataFrame:

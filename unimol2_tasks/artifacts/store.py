@@ -1,5 +1,6 @@
 """Where artifacts live: a folder or S3, complete or absent, verified on every read."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -186,6 +187,15 @@ class Store:
             return Path(uri).open("rb")
         except OSError as error:
             raise UserError(f"{uri}: cannot be read: {error.strerror}") from None
+
+    def digest(self, uri: str) -> str:
+        """Hex sha256 of a single file, read as a stream.
+
+        Raises:
+            UserError: It is missing or not readable.
+        """
+        with self.open(uri) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
 
     def put_file(self, source: Path, out: str) -> None:
         """Publish a single file at `out` in one step."""

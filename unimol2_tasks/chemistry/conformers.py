@@ -72,7 +72,7 @@ def drawing_positions(mol: Chem.Mol) -> NDArray[np.float32]:
 
 def _embed(mol: Chem.Mol, count: int, seed: int) -> None:
     several_fragments = len(Chem.GetMolFrags(mol)) > 1
-    options = rdDistGeom.ETKDGv3()
+    options: Any = rdDistGeom.ETKDGv3()
     options.randomSeed = seed
     options.numThreads = 1
     # Embedded one by one, fragments lie on top of each other; together they need random coordinates.

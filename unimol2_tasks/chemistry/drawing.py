@@ -1,5 +1,7 @@
 """Drawings of molecules for reports."""
 
+from typing import Any
+
 from rdkit.Chem.Draw import rdMolDraw2D
 
 from unimol2_tasks.chemistry.standardise import parse_smiles
@@ -16,7 +18,8 @@ def draw_svg(smiles: str, size: tuple[int, int] = (250, 180)) -> str:
         Rejected: `smiles` cannot be parsed.
     """
     drawer = rdMolDraw2D.MolDraw2DSVG(*size)
-    drawer.drawOptions().clearBackground = False
+    options: Any = drawer.drawOptions()
+    options.clearBackground = False
     rdMolDraw2D.PrepareAndDrawMolecule(drawer, parse_smiles(smiles))
     drawer.FinishDrawing()
     text: str = drawer.GetDrawingText()

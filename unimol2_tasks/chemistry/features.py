@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import BondStereo, BondType, ChiralType, HybridizationType
-from unimol2_model.molecule import Molecule
 
+from unimol2_model.molecule import Molecule
 from unimol2_tasks.chemistry.rejection import Rejected
 
 UNREACHABLE = 510

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from unimol2_model.molecule import Molecule
 
+from unimol2_model.molecule import Molecule
 from unimol2_tasks.chemistry.conformers import (
     ConformerMethod,
     conformer_positions,

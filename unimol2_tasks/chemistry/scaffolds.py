@@ -1,7 +1,6 @@
 """Murcko scaffolds: ring systems with their linkers."""
 
 from rdkit import Chem
-from rdkit.Chem.Scaffolds import MurckoScaffold
 
 
 def murcko_scaffold(mol: Chem.Mol) -> str:
@@ -9,5 +8,4 @@ def murcko_scaffold(mol: Chem.Mol) -> str:
 
     Source: Bemis and Murcko, J. Med. Chem. 39, 2887 (1996), as RDKit implements it.
     """
-    scaffold: str = MurckoScaffold.MurckoScaffoldSmiles(mol=mol, includeChirality=False)
-    return scaffold
+    return Chem.MolToSmiles(Chem.MurckoDecompose(mol), isomericSmiles=False)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ def parse_smiles(text: str) -> Chem.Mol:
     """
     if not text.strip():
         raise Rejected("parse", "empty SMILES")
-    parser = Chem.SmilesParserParams()
+    parser: Any = Chem.SmilesParserParams()
     parser.removeHs = False
     with rdBase.CaptureErrorLog() as log, _rejecting("parse"):
         mol = Chem.MolFromSmiles(text.strip(), parser)
@@ -68,12 +68,16 @@ def standardise(mol: Chem.Mol, mode: Standardisation) -> Chem.Mol:
     """
     if mode == "none":
         return mol
-    standard = Chem.Mol(mol)
     with rdBase.BlockLogs(), _rejecting("standardise"):
+        # Some of RDKit's rules depend on the order of the atoms, and none renews the aromaticity of
+        # a ligand that lost its metal.
+        Chem.MolToSmiles(mol)
+        standard = Chem.RenumberAtoms(mol, _output_order(mol))
         if mode == "clean":
             rdMolStandardize.CleanupInPlace(standard)
         else:
             rdMolStandardize.ChargeParentInPlace(standard)
+        Chem.SanitizeMol(standard)
     return standard
 
 
@@ -94,16 +98,20 @@ def canonicalise(mol: Chem.Mol, max_atoms: int) -> CanonicalMolecule:
         raise Rejected("standardise", f"{atoms} heavy atoms, max_atoms is {max_atoms}")
     with rdBase.CaptureErrorLog() as log, _rejecting("standardise"):
         smiles = Chem.MolToSmiles(mol)
-        order = mol.GetPropsAsDict(includePrivate=True, includeComputed=True)["_smilesAtomOutputOrder"]
-        written = (mol.GetAtomWithIdx(index) for index in order)
+        written = (mol.GetAtomWithIdx(index) for index in _output_order(mol))
         places = [atom.GetIntProp(_INPUT_INDEX) for atom in written if atom.GetAtomicNum() > 1]
         canonical = Chem.MolFromSmiles(smiles)
         if canonical is None:
             raise Rejected("standardise", f"its canonical form is refused: {_first_message(log.messages)}")
-        inchikey = Chem.MolToInchiKey(canonical)
+        inchikey = Chem.MolToInchiKey(canonical)  # type: ignore[no-untyped-call]
         if not inchikey:
             raise Rejected("standardise", f"no InChIKey: {_first_message(log.messages)}")
     return CanonicalMolecule(canonical, smiles, inchikey, np.array(places, np.uint16))
+
+
+def _output_order(mol: Chem.Mol) -> list[int]:
+    """The atoms in the order in which `MolToSmiles` has just written them."""
+    return list(mol.GetPropsAsDict(includePrivate=True, includeComputed=True)["_smilesAtomOutputOrder"])
 
 
 @contextmanager

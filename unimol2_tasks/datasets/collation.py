@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,7 +81,7 @@ def loader(
     )
 
 
-def _unchanged(batch: LabelledBatch) -> LabelledBatch:
+def _unchanged(batch: Any) -> Any:
     return batch
 
 

@@ -140,7 +140,7 @@ def _is_numeric(column: str, values: Sequence[str], where: str) -> bool:
             others.append(text)
     if others and numbers > len(others):
         _LOGGER.warning(
-            "%s: column %r is not taken as a label: it holds %r; name it by --label-columns to reject such rows",
+            "%s: column %r is no label: it holds %r; name it by --label-columns to reject such rows",
             where,
             column,
             others[0],

@@ -37,5 +37,5 @@ def read_ledger(path: Path) -> list[Reject]:
         ArtifactError: The file has other columns or values than a ledger.
     """
     schema = {"row": pl.UInt64, "input": pl.String, "stage": pl.String, "reason": pl.String}
-    frame = pl.read_csv(path, schema=schema, missing_utf8_is_empty_string=True)
+    frame = pl.read_csv(path, schema=schema).with_columns(pl.col(pl.String).fill_null(""))
     return [Reject(*values) for values in validate(frame, REJECTS, str(path)).rows()]

@@ -78,7 +78,7 @@ class Table:
         return InputRow(number, smiles, name or str(number), tuple(labels))
 
 
-def read_table(uri: str, choice: ColumnChoice = ColumnChoice(), store: Store = Store()) -> Table:
+def read_table(uri: str, choice: ColumnChoice, store: Store = Store()) -> Table:
     """Open a table and find its columns.
 
     Args:
@@ -126,7 +126,7 @@ def _smiles_file_columns(uri: str, choice: ColumnChoice) -> Columns:
 def _records(uri: str, kind: Format, store: Store) -> Iterator[Iterator[list[str]]]:
     """The fields of every line that is not empty."""
     with store.open(uri) as raw:
-        binary = gzip.open(raw) if uri.lower().endswith(".gz") else raw
+        binary = gzip.GzipFile(fileobj=raw) if uri.lower().endswith(".gz") else raw
         # utf-8-sig: spreadsheets begin their CSV files with a byte order mark.
         with io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as text:
             lines = _smiles_lines(text) if kind == "smiles" else _separated(text, kind, uri)

@@ -147,7 +147,7 @@ def _write_dataset(draft: Path, table: Table, molecules: _Molecules, params: Pre
     _LOGGER.info(
         "%s: %d rows, %d molecules, %d rejects", table.uri, molecules.rows_in, shards.rows, len(rejects)
     )
-    return Rows(rows_in=molecules.rows_in, out=shards.rows, rejects=len(rejects))
+    return Rows.model_validate({"in": molecules.rows_in, "out": shards.rows, "rejects": len(rejects)})
 
 
 def _prepare(rows: list[InputRow], params: PrepareParams) -> Iterator[MoleculeRecord | Reject]:

@@ -5,7 +5,7 @@ A thin parent around torchrun that dies with the supervisor, which torchrun alon
 
 import sys
 
-from unimol2_tasks.training.process_tree import die_with_parent
+from unimol2_tasks.process_tree import die_with_parent
 
 WORKER = "unimol2_tasks.training.worker"
 

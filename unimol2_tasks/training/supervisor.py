@@ -20,7 +20,7 @@ from unimol2_tasks.errors import TrainingFailed, UserError
 from unimol2_tasks.params import SupervisionParams
 from unimol2_tasks.training.job import Job, RunFolder, read_json
 from unimol2_tasks.training.launch import WORKER
-from unimol2_tasks.training.process_tree import descendants, signal_all
+from unimol2_tasks.process_tree import descendants, signal_all
 
 _POLL_SECONDS = 0.1
 _STACK_DUMP_SECONDS = 1.0

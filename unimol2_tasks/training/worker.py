@@ -13,7 +13,7 @@ from pathlib import Path
 
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.training.job import Job, RunFolder, Stopped, write_json
-from unimol2_tasks.training.process_tree import die_with_parent
+from unimol2_tasks.process_tree import die_with_parent
 
 
 class StopRequest:

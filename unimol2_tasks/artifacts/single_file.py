@@ -1,0 +1,68 @@
+"""Artifacts that are one file, such as predictions: the file, and its manifest beside it, written last."""
+
+from pathlib import Path
+
+from unimol2_tasks.artifacts.manifest import (
+    MANIFEST,
+    ArtifactRef,
+    Manifest,
+    Rows,
+    build_manifest,
+    dump,
+    read_manifest,
+    sha256_of,
+)
+from unimol2_tasks.artifacts.s3 import is_s3, open_s3, s3_errors
+from unimol2_tasks.artifacts.store import Recipe, Store
+from unimol2_tasks.errors import ArtifactError
+from unimol2_tasks.versions import code_version
+
+
+def find_file(store: Store, recipe: Recipe, out: str) -> ArtifactRef | None:
+    """The file at `out`, if it was made from this very recipe and is undamaged.
+
+    Raises:
+        ArtifactError: Something else is there already; it is never overwritten.
+    """
+    manifest = _manifest_of(store, out)
+    if manifest is None:
+        if not is_s3(out) and Path(out).exists():
+            raise ArtifactError(f"{out}: exists and was not made by this command; choose another --out")
+        return None
+    if manifest.fingerprint != recipe.fingerprint:
+        raise ArtifactError(f"{out}: was made from other inputs, parameters or code; choose another --out")
+    if not is_s3(out) and (not Path(out).is_file() or sha256_of(Path(out)) != manifest.files[0].sha256):
+        raise ArtifactError(
+            f"{out}: was changed or removed since it was made; remove it and {out}.{MANIFEST}"
+        )
+    return ArtifactRef(kind=manifest.kind, uri=out, digest=manifest.digest)
+
+
+def publish_file(store: Store, draft: Path, out: str, recipe: Recipe, rows: Rows) -> ArtifactRef:
+    """Make the single file of a finished draft visible at `out`, then its manifest at `<out>.manifest.json`.
+
+    The file has to have the name that `out` ends with.
+    """
+    manifest = build_manifest(
+        draft,
+        recipe.kind,
+        params=recipe.params,
+        parents=recipe.parents,
+        code_version=code_version(),
+        rows=rows,
+    )
+    store.put_file(draft / manifest.files[0].path, out)
+    description = draft / MANIFEST
+    description.write_text(dump(manifest), encoding="utf-8")
+    store.put_file(description, f"{out}.{MANIFEST}")
+    return ArtifactRef(kind=manifest.kind, uri=out, digest=manifest.digest)
+
+
+def _manifest_of(store: Store, out: str) -> Manifest | None:
+    where = f"{out}.{MANIFEST}"
+    if is_s3(out):
+        with s3_errors(where):
+            fs = open_s3(store.s3)
+            return read_manifest(fs.cat_file(where).decode(), where) if fs.exists(where) else None
+    path = Path(where)
+    return read_manifest(path.read_text(encoding="utf-8"), where) if path.is_file() else None
