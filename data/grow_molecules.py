@@ -5,9 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from rdkit import Chem, rdBase
-from rdkit.Chem.inchi import MolToInchiKey
 from rdkit.Chem.rdMolDescriptors import CalcNumRings
-
 from ring_systems import bonded, open_sites, ring_systems
 
 LABELLED_ATOMS = 10
@@ -18,8 +16,9 @@ _LARGE_PER_RING = 3
 _SUBSTITUENT_COUNTS = (0, 1, 1, 2, 2, 2, 3)
 _DRAWS_PER_MOLECULE = 9
 
-_CHAINS = ("CC", "CCC", "CCCC", "C=C", "C=CC", "C=CC=C", "C#CC", "COC", "CCO", "CCN", "CNC", "CSC")
-_CHAINS += ("CC=O", "CC(C)=O", "CC(N)=O", "CC(=O)O", "CC#N", "COC=O", "CNC=O", "C=CC=O", "CCCl", "CCF", "OCCO")
+_HYDROCARBON_CHAINS = ("CC", "CCC", "CCCC", "C=C", "C=CC", "C=CC=C", "C#CC")
+_HETERO_CHAINS = ("COC", "CCO", "OCCO", "CCN", "CNC", "CSC", "CCCl", "CCF")
+_ACCEPTOR_CHAINS = ("CC=O", "CC(C)=O", "CC(N)=O", "CC(=O)O", "CC#N", "COC=O", "CNC=O", "C=CC=O")
 _CHAIN_SHARE = 9
 _BENZENE_SHARE = 180
 _RING_SHARES = range(3, 15)
@@ -53,13 +52,18 @@ def grow_molecules() -> list[str]:
     with rdBase.BlockLogs():
         for skeleton, share in _skeletons():
             for smiles in _decorated(skeleton, share):
-                grown.setdefault(MolToInchiKey(Chem.MolFromSmiles(smiles)), smiles)
+                grown.setdefault(inchikey(Chem.MolFromSmiles(smiles)), smiles)
     return list(grown.values())
+
+
+def inchikey(mol: Chem.Mol) -> str:
+    """Identify a molecule whatever its tautomer and atom order."""
+    return str(Chem.MolToInchiKey(mol))  # type: ignore[no-untyped-call]
 
 
 def _skeletons() -> Iterator[tuple[str, int]]:
     """Pair each chain and each chosen ring system with how many small molecules it is to give."""
-    for chain in _CHAINS:
+    for chain in (*_HYDROCARBON_CHAINS, *_HETERO_CHAINS, *_ACCEPTOR_CHAINS):
         yield chain, _CHAIN_SHARE
     for ring in _chosen_rings():
         # Uneven shares, so that the rare scaffolds, which a scaffold split holds out, are of every kind.

@@ -54,10 +54,10 @@ def label(smiles: str) -> Labels:
 
 
 def _conformer(smiles: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Embed with ETKDGv3 from a fixed seed and relax with MMFF94s; atomic numbers [n], positions [n, 3] in Å."""
+    """Embed with ETKDGv3, relax with MMFF94s; return atomic numbers [n] and positions [n, 3] in Å."""
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
     parameters = rdDistGeom.ETKDGv3()
-    parameters.randomSeed = _EMBEDDING_SEED
+    parameters.randomSeed = _EMBEDDING_SEED  # type: ignore[assignment]  # rdkit's stub has the wrong type
     if rdDistGeom.EmbedMolecule(mol, parameters) != 0:
         raise LabellingError(f"{smiles}: ETKDGv3 finds no conformer")
     if rdForceFieldHelpers.MMFFOptimizeMolecule(mol, mmffVariant="MMFF94s", maxIters=_MMFF_ITERATIONS) != 0:
@@ -69,7 +69,7 @@ def _conformer(smiles: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
 def _gfn2_xtb(
     numbers: NDArray[np.int64], positions: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Run one single point on positions in bohr; orbital energies [k], occupations [k], dipole [3], all a.u."""
+    """Run a single point on positions in bohr; orbital energies [k], occupations [k], dipole [3] in a.u."""
     # Imported here because only this step needs it: the tables are read on machines without tblite.
     from tblite.interface import Calculator
 

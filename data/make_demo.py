@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from grow_molecules import LABELLED_ATOMS, grow_molecules, inchikey
+from label_molecules import LabellingError, Labels, label
 from rdkit import Chem
-from rdkit.Chem.inchi import MolToInchiKey
 from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 from rich.console import Console
 from rich.progress import track
-
-from grow_molecules import LABELLED_ATOMS, grow_molecules
-from label_molecules import LabellingError, Labels, label
 
 KNOWN_MOLECULES = Path(__file__).parent / "known_molecules.csv"
 
@@ -40,8 +38,8 @@ def make_demo(
 def demo_molecules() -> list[tuple[str, str]]:
     """List the identifier and canonical SMILES of every molecule of the embedded data, known ones first."""
     known = read_known_molecules(KNOWN_MOLECULES)
-    keys = {MolToInchiKey(Chem.MolFromSmiles(smiles)) for _, smiles in known}
-    grown = [s for s in grow_molecules() if MolToInchiKey(Chem.MolFromSmiles(s)) not in keys]
+    keys = {inchikey(Chem.MolFromSmiles(smiles)) for _, smiles in known}
+    grown = [s for s in grow_molecules() if inchikey(Chem.MolFromSmiles(s)) not in keys]
     return known + [(f"grown-{number:04d}", smiles) for number, smiles in enumerate(grown, start=1)]
 
 
@@ -64,8 +62,10 @@ def read_known_molecules(path: Path) -> list[tuple[str, str]]:
             mol = Chem.MolFromSmiles(row["smiles"])
             found = "no molecule" if mol is None else CalcMolFormula(mol)
             if found != row["formula"]:
-                raise ValueError(f"{path}: row {number} ({row['id']}): SMILES is {found}, not {row['formula']}")
-            if (key := MolToInchiKey(mol)) in seen:
+                raise ValueError(
+                    f"{path}: row {number} ({row['id']}): SMILES is {found}, not {row['formula']}"
+                )
+            if (key := inchikey(mol)) in seen:
                 raise ValueError(f"{path}: row {number} ({row['id']}) is the same molecule as {seen[key]}")
             seen[key] = row["id"]
             molecules.append((row["id"], Chem.MolToSmiles(mol)))
@@ -73,7 +73,9 @@ def read_known_molecules(path: Path) -> list[tuple[str, str]]:
 
 
 def _labelled(molecules: Sequence[tuple[str, str]], workers: int) -> Iterator[tuple[str | float, ...]]:
-    small = [row for row in molecules if row[0].startswith("grown-") and _heavy_atoms(row[1]) <= LABELLED_ATOMS]
+    small = [
+        row for row in molecules if row[0].startswith("grown-") and _heavy_atoms(row[1]) <= LABELLED_ATOMS
+    ]
     spawned = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawned) as pool:
         labels = pool.map(_label_or_reason, (smiles for _, smiles in small), chunksize=32)

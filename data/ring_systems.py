@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 
+from plausibility import is_plausible
 from rdkit import Chem
 from rdkit.Chem.rdMolDescriptors import CalcNumRings
-
-from plausibility import is_plausible
 
 _CARBOCYCLES = (
     "C1CC1",
@@ -43,7 +42,17 @@ _HALF_AROMATICS = (
     "c1cc2c(o1)CCC2",
     "c1cc2c(s1)CCC2",
 )
-_LINKED_TO = ("C1CC1", "C1CCC1", "C1COC1", "C1CNC1", "c1ccoc1", "c1cc[nH]c1", "c1ccsc1", "c1c[nH]cn1", "c1cnoc1")
+_LINKED_TO = (
+    "C1CC1",
+    "C1CCC1",
+    "C1COC1",
+    "C1CNC1",
+    "c1ccoc1",
+    "c1cc[nH]c1",
+    "c1ccsc1",
+    "c1c[nH]cn1",
+    "c1cnoc1",
+)
 
 _Edit = Callable[[Chem.Mol], Iterator[Chem.RWMol]]
 
@@ -79,7 +88,9 @@ def _linked(single_rings: Iterable[str], max_atoms: int) -> set[str]:
     """Join two single rings by a bond, wherever both have a hydrogen."""
     pairs = (
         (ring, partner)
-        for ring, partner in product(map(Chem.MolFromSmiles, single_rings), map(Chem.MolFromSmiles, _LINKED_TO))
+        for ring, partner in product(
+            map(Chem.MolFromSmiles, single_rings), map(Chem.MolFromSmiles, _LINKED_TO)
+        )
         if ring.GetNumAtoms() + partner.GetNumAtoms() <= max_atoms
     )
     joined = (bonded(ring, site, partner) for ring, partner in pairs for site in open_sites(ring))
@@ -88,10 +99,12 @@ def _linked(single_rings: Iterable[str], max_atoms: int) -> set[str]:
 
 def _closure(seeds: Iterable[str], edits: Sequence[_Edit], rounds: int) -> set[str]:
     """Apply every edit wherever it fits, `rounds` times over, and keep what is plausible on the way."""
-    found = {Chem.CanonSmiles(seed) for seed in seeds}
+    found = {Chem.MolToSmiles(Chem.MolFromSmiles(seed)) for seed in seeds}
     newest = set(found)
     for _ in range(rounds):
-        edited = (new for smiles in sorted(newest) for edit in edits for new in edit(Chem.MolFromSmiles(smiles)))
+        edited = (
+            new for smiles in sorted(newest) for edit in edits for new in edit(Chem.MolFromSmiles(smiles))
+        )
         newest = {Chem.MolToSmiles(mol) for new in edited if (mol := _plausible(new)) is not None} - found
         found |= newest
     return found

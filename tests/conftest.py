@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests: small real artifacts, made once per test process."""
 
 import os
 from pathlib import Path
@@ -7,9 +7,27 @@ import pytest
 
 # One thread each: the tests run in several processes at once on small machines.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.update(
+    {
+        "DO_NOT_TRACK": "1",
+        "DVC_NO_ANALYTICS": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # The default of 20 s is short for a first start with a fresh database.
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    }
+)
+
+from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.params import Params, parse_params
 
 ROOT = Path(__file__).parents[1]
+
+SMILES = (
+    "CCO CCN CCC CCCl CC=O CC#N C1CC1 C1CCC1 C1CCCC1 C1CCCCC1 c1ccccc1 Cc1ccccc1 Oc1ccccc1 Nc1ccccc1 "
+    "Fc1ccccc1 Clc1ccccc1 c1ccncc1 Cc1ccncc1 c1cc[nH]c1 c1ccoc1 c1ccsc1 Cc1ccoc1 c1cnc[nH]1 C1CCOC1 "
+    "C1CCNC1 C1COCCN1 O=C1CCCC1 O=C1CCCCC1 CC(=O)O CC(N)=O CC(C)O C[C@H](N)O c1ccc2ccccc2c1 c1ccc2[nH]ccc2c1 "
+    "CC(=O)c1ccccc1 N#Cc1ccccc1 O=Cc1ccccc1 COc1ccccc1 CSc1ccccc1 C1CCSC1"
+).split()
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +43,74 @@ def shared_dir() -> Path:
 def project_root() -> Path:
     """The project's root folder."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def tiny_params() -> Params:
+    """Parameters with which every step takes seconds; two ranks, so that the ranks' part is exercised."""
+    training = {"ranks": 2, "batch_size": 8, "learning_rate": 1e-3, "log_every": 2}
+    return parse_params(
+        {
+            "prepare": {"conformers": 2, "split": "random", "valid_fraction": 0.2, "test_fraction": 0.2},
+            "model": {
+                "preset": "tiny", "blocks": 2, "atom_dim": 32, "heads": 2, "ffn_dim": 32, "pair_dim": 16,
+                "pair_hidden_dim": 8,
+            },
+            "pretrain": {**training, "steps": 12, "warmup_steps": 2, "validate_every": 4, "checkpoint_every": 4},
+            "finetune": {**training, "epochs": 4, "checkpoint_every": 4},
+            "evaluate": {"bootstrap": 20},
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of 40 real molecules with a value, a class, and a value that some lack."""
+    path = tmp_path_factory.mktemp("table") / "molecules.csv"
+    lines = ["name,smiles,weight,aromatic,partial"]
+    for number, smiles in enumerate(SMILES):
+        weight = sum(character.isalpha() for character in smiles)
+        partial = "" if number % 4 == 0 else str(weight / 2)
+        lines.append(f"m{number},{smiles},{weight},{int('c' in smiles)},{partial}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the session's tiny artifacts lie."""
+    return tmp_path_factory.mktemp("artifacts")
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tiny_artifacts: Path, tiny_table: Path, tiny_params: Params) -> ArtifactRef:
+    """The table, prepared."""
+    from unimol2_tasks.stages import prepare
+
+    return prepare.run(
+        tiny_params.prepare, prepare.PrepareInputs(str(tiny_table)), str(tiny_artifacts / "dataset")
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_artifacts: Path, tiny_dataset: ArtifactRef, tiny_params: Params) -> ArtifactRef:
+    """A model pretrained on the tiny dataset."""
+    from unimol2_tasks.stages import pretrain
+
+    return pretrain.run(
+        tiny_params, pretrain.PretrainInputs(tiny_dataset.uri), str(tiny_artifacts / "model")
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_predictor(
+    tiny_artifacts: Path, tiny_dataset: ArtifactRef, tiny_model: ArtifactRef, tiny_params: Params
+) -> ArtifactRef:
+    """A predictor of all three labels, fine-tuned from the tiny model."""
+    from unimol2_tasks.stages import finetune
+
+    return finetune.run(
+        tiny_params,
+        finetune.FinetuneInputs(tiny_dataset.uri, tiny_model.uri),
+        str(tiny_artifacts / "predictor"),
+    )

@@ -11,15 +11,18 @@ import psutil
 _PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> None:
+def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when its parent ends, however that happens.
 
     torchrun puts every rank into a session of its own, so signals to a process group miss them
     (prctl(2); Linux only, elsewhere it does nothing).
+
+    Args:
+        parent: The parent's process id, as the parent told it: one that ended while this process was
+            starting could not be asked any more.
     """
     if sys.platform != "linux":
         return
-    parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     # The parent may have ended before the call took effect; nobody would tell us then.
     if os.getppid() != parent:

@@ -88,10 +88,12 @@ def summarise(result: "EndToEndResult", out: Path) -> dict[str, Any]:
 
 def _confine_prefect(home: Path) -> None:
     """Keep Prefect's server, database and results below `home`; it reads these when it is imported."""
+    home.mkdir(parents=True, exist_ok=True)
+    # Somebody's own server is not for the demo.
+    os.environ.pop("PREFECT_API_URL", None)
     os.environ.update(
         {
             "PREFECT_HOME": str(home.absolute()),
-            "PREFECT_API_URL": "",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             # A first start makes the database, which takes longer than the 20 s that Prefect allows.

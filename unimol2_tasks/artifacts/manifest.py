@@ -3,10 +3,10 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from unimol2_tasks.errors import ArtifactError
 
@@ -25,6 +25,14 @@ class FileEntry(_Frozen):
     path: str
     size: int
     sha256: str
+
+    @field_validator("path")
+    @classmethod
+    def _stay_inside(cls, path: str) -> str:
+        # A manifest may come from a bucket that others write to; it must not place files elsewhere.
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            raise ValueError(f"{path!r} leads out of the artifact")
+        return path
 
 
 class Rows(_Frozen):
@@ -88,65 +96,67 @@ def build_manifest(
         raise ArtifactError(
             f"rows were lost: {rows.rows_in} went in, {rows.out} came out, {rows.rejects} were rejected"
         )
-    entries = tuple(_describe(folder, path) for path in _files_of(folder))
-    content = {
-        "kind": kind,
-        "schema_version": SCHEMA_VERSION,
-        "files": [entry.model_dump() for entry in entries],
-        "params": params,
-        "parents": parents,
-        "code_version": code_version,
-    }
-    return Manifest(
+    manifest = Manifest(
         kind=kind,
-        digest=_digest_of(content),
-        files=entries,
+        digest="",
+        files=tuple(_describe(folder, path) for path in _files_of(folder)),
         rows=rows,
         params=params,
         parents=parents,
         code_version=code_version,
         run=run or {},
     )
+    return manifest.model_copy(update={"digest": _content_digest(manifest)})
 
 
-def read_manifest(text: str, where: str) -> Manifest:
+def read_manifest(text: str | bytes, where: str) -> Manifest:
     """Parse a manifest.
 
     Raises:
-        ArtifactError: It is not a manifest of this schema version; names `where`.
+        ArtifactError: It is not a manifest of this schema version, or was altered; names `where`.
     """
+    try:
+        version = json.loads(text).get("schema_version")
+    except (ValueError, AttributeError):
+        raise ArtifactError(f"{where}: damaged: not a manifest in JSON; make or download it again") from None
+    if version != SCHEMA_VERSION:
+        raise ArtifactError(
+            f"{where}: schema version {version}, this release reads {SCHEMA_VERSION}; make it anew"
+        )
     try:
         manifest = Manifest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ArtifactError(f"{where}: not a valid manifest: {key}: {first['msg']}") from None
-    if manifest.schema_version != SCHEMA_VERSION:
-        raise ArtifactError(
-            f"{where}: schema version {manifest.schema_version}, "
-            f"this release reads {SCHEMA_VERSION}; make it anew"
-        )
+    if manifest.digest != _content_digest(manifest):
+        raise ArtifactError(f"{where}: damaged: its digest does not fit its content; make it anew")
     return manifest
 
 
-def verify_files(folder: Path, manifest: Manifest) -> None:
+def verify_files(folder: Path, manifest: Manifest, where: str | None = None) -> None:
     """Check presence, size and hash of every file.
+
+    Args:
+        folder: Where the files are.
+        manifest: What they must be.
+        where: What messages call the folder; none: its path.
 
     Raises:
         ArtifactError: Names the first missing, truncated or altered file.
     """
     for entry in manifest.files:
-        path = folder / entry.path
+        path, name = folder / entry.path, f"{where or folder}/{entry.path}"
         if not path.is_file():
-            raise ArtifactError(f"{path}: missing, although the manifest lists it; make or download it again")
+            raise ArtifactError(f"{name}: missing, although the manifest lists it; make or download it again")
         size = path.stat().st_size
         if size != entry.size:
             raise ArtifactError(
-                f"{path}: damaged: {size} bytes, the manifest says {entry.size}; make or download it again"
+                f"{name}: damaged: {size} bytes, the manifest says {entry.size}; make or download it again"
             )
         if sha256_of(path) != entry.sha256:
             raise ArtifactError(
-                f"{path}: damaged: sha256 differs from the manifest; make or download it again"
+                f"{name}: damaged: sha256 differs from the manifest; make or download it again"
             )
 
 
@@ -162,13 +172,18 @@ def dump(manifest: Manifest) -> str:
 
 
 def _files_of(folder: Path) -> Iterable[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
 
 
 def _describe(folder: Path, path: Path) -> FileEntry:
     return FileEntry(
         path=path.relative_to(folder).as_posix(), size=path.stat().st_size, sha256=sha256_of(path)
     )
+
+
+def _content_digest(manifest: Manifest) -> str:
+    """Digest of what an artifact is: not of when and where it was made."""
+    return _digest_of(manifest.model_dump(mode="json", exclude={"digest", "rows", "run"}))
 
 
 def _digest_of(content: dict[str, Any]) -> str:

@@ -39,6 +39,22 @@ def open_s3(options: S3Options) -> Any:
     )
 
 
+def check_reachable(fs: Any, uri: str) -> None:
+    """Ask for one key below `uri`: a missing or closed bucket shows now, not after hours of training."""
+    bucket, prefix, _ = fs.split_path(uri)
+    fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
+
+
+def create_object(fs: Any, uri: str, content: bytes) -> None:
+    """Write an object unless somebody else has written it."""
+    try:
+        fs.pipe_file(uri, content, mode="create")
+    except OSError:
+        # Servers refuse the second writer in words of their own (412, 409), which s3fs translates in part.
+        if not fs.exists(uri):
+            raise
+
+
 @contextmanager
 def s3_errors(uri: str) -> Iterator[None]:
     """Turn what s3fs and botocore raise into an `ArtifactError` that names `uri`."""

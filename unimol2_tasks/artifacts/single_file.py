@@ -10,9 +10,8 @@ from unimol2_tasks.artifacts.manifest import (
     build_manifest,
     dump,
     read_manifest,
-    sha256_of,
 )
-from unimol2_tasks.artifacts.s3 import is_s3, open_s3, s3_errors
+from unimol2_tasks.artifacts.s3 import check_reachable, is_s3, open_s3, s3_errors
 from unimol2_tasks.artifacts.store import Recipe, Store
 from unimol2_tasks.errors import ArtifactError
 from unimol2_tasks.versions import code_version
@@ -24,17 +23,19 @@ def find_file(store: Store, recipe: Recipe, out: str) -> ArtifactRef | None:
     Raises:
         ArtifactError: Something else is there already; it is never overwritten.
     """
+    if not _exists(store, out):
+        return None
     manifest = _manifest_of(store, out)
     if manifest is None:
-        if not is_s3(out) and Path(out).exists():
-            raise ArtifactError(f"{out}: exists and was not made by this command; choose another --out")
-        return None
-    if manifest.fingerprint != recipe.fingerprint:
-        raise ArtifactError(f"{out}: was made from other inputs, parameters or code; choose another --out")
-    if not is_s3(out) and (not Path(out).is_file() or sha256_of(Path(out)) != manifest.files[0].sha256):
         raise ArtifactError(
-            f"{out}: was changed or removed since it was made; remove it and {out}.{MANIFEST}"
+            f"{out}: exists and was not made by this command; choose another --out or remove it"
         )
+    if manifest.fingerprint != recipe.fingerprint:
+        raise ArtifactError(
+            f"{out}: was made from other inputs, parameters or code; choose another --out or remove it"
+        )
+    if store.digest(out) != manifest.files[0].sha256:
+        raise ArtifactError(f"{out}: was changed since it was made; choose another --out or remove it")
     return ArtifactRef(kind=manifest.kind, uri=out, digest=manifest.digest)
 
 
@@ -58,11 +59,20 @@ def publish_file(store: Store, draft: Path, out: str, recipe: Recipe, rows: Rows
     return ArtifactRef(kind=manifest.kind, uri=out, digest=manifest.digest)
 
 
+def _exists(store: Store, out: str) -> bool:
+    if not is_s3(out):
+        return Path(out).exists()
+    with s3_errors(out):
+        fs = open_s3(store.s3)
+        check_reachable(fs, out)
+        return bool(fs.exists(out))
+
+
 def _manifest_of(store: Store, out: str) -> Manifest | None:
     where = f"{out}.{MANIFEST}"
     if is_s3(out):
         with s3_errors(where):
             fs = open_s3(store.s3)
-            return read_manifest(fs.cat_file(where).decode(), where) if fs.exists(where) else None
+            return read_manifest(fs.cat_file(where), where) if fs.exists(where) else None
     path = Path(where)
-    return read_manifest(path.read_text(encoding="utf-8"), where) if path.is_file() else None
+    return read_manifest(path.read_bytes(), where) if path.is_file() else None

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -22,7 +22,14 @@ from unimol2_tasks.artifacts.manifest import (
     read_manifest,
     verify_files,
 )
-from unimol2_tasks.artifacts.s3 import S3Options, is_s3, open_s3, s3_errors
+from unimol2_tasks.artifacts.s3 import (
+    S3Options,
+    check_reachable,
+    create_object,
+    is_s3,
+    open_s3,
+    s3_errors,
+)
 from unimol2_tasks.errors import ArtifactError, UserError
 from unimol2_tasks.versions import code_version
 
@@ -163,7 +170,7 @@ class Store:
                 raise ArtifactError(
                     f"{uri}: no {what} there (no {MANIFEST}); it was never finished, or the path is wrong"
                 )
-        manifest = read_manifest((folder / MANIFEST).read_text(encoding="utf-8"), f"{folder / MANIFEST}")
+        manifest = read_manifest((folder / MANIFEST).read_bytes(), f"{folder / MANIFEST}")
         if kind is not None and manifest.kind != kind:
             raise ArtifactError(f"{uri}: is a {manifest.kind}, expected a {kind}")
         if digest is not None and manifest.digest != digest:
@@ -194,7 +201,7 @@ class Store:
         Raises:
             UserError: It is missing or not readable.
         """
-        with self.open(uri) as stream:
+        with s3_errors(uri) if is_s3(uri) else nullcontext(), self.open(uri) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
 
     def put_file(self, source: Path, out: str) -> None:
@@ -218,17 +225,17 @@ class Store:
             if not fs.exists(f"{uri}/{MANIFEST}"):
                 for entry in manifest.files:
                     fs.put_file(str(draft / entry.path), f"{uri}/{entry.path}")
-                # Somebody else may have published the same content first; the digest in the key says so.
-                with suppress(FileExistsError):
-                    fs.pipe_file(f"{uri}/{MANIFEST}", dump(manifest).encode(), mode="create")
+                # Whoever was first has published the same content: its digest is in the key.
+                create_object(fs, f"{uri}/{MANIFEST}", dump(manifest).encode())
         return ArtifactRef(kind=manifest.kind, uri=uri, digest=manifest.digest)
 
     def _find_on_s3(self, recipe: Recipe, out: str) -> ArtifactRef | None:
         with s3_errors(out):
             fs = open_s3(self.s3)
+            check_reachable(fs, out)
             for key in fs.glob(f"{out.rstrip('/')}/{recipe.kind}/*/{MANIFEST}"):
                 uri = f"s3://{key.removesuffix('/' + MANIFEST)}"
-                manifest = read_manifest(fs.cat_file(key).decode(), uri)
+                manifest = read_manifest(fs.cat_file(key), f"s3://{key}")
                 if manifest.fingerprint == recipe.fingerprint:
                     return ArtifactRef(kind=manifest.kind, uri=uri, digest=manifest.digest)
         return None
@@ -237,6 +244,7 @@ class Store:
         uri = uri.rstrip("/")
         with s3_errors(uri):
             fs = open_s3(self.s3)
+            check_reachable(fs, uri)
             if fs.exists(f"{uri}/{MANIFEST}"):
                 return uri
             found = [
@@ -254,21 +262,27 @@ class Store:
     def _download(self, uri: str) -> Path:
         with s3_errors(uri):
             fs = open_s3(self.s3)
-            text = fs.cat_file(f"{uri}/{MANIFEST}").decode()
+            text = fs.cat_file(f"{uri}/{MANIFEST}")
             manifest = read_manifest(text, f"{uri}/{MANIFEST}")
             target = self.cache.absolute() / manifest.kind / manifest.digest
-            if (target / MANIFEST).is_file():
-                return target
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with self.draft(str(target)) as draft:
-                for entry in manifest.files:
-                    local = draft / entry.path
-                    local.parent.mkdir(parents=True, exist_ok=True)
+        if (target / MANIFEST).is_file():
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with self.draft(str(target)) as draft:
+            for entry in manifest.files:
+                local = draft / entry.path
+                local.parent.mkdir(parents=True, exist_ok=True)
+                with s3_errors(f"{uri}/{entry.path}"):
                     fs.get_file(f"{uri}/{entry.path}", str(local))
-                verify_files(draft, manifest)
-                (draft / MANIFEST).write_text(text, encoding="utf-8")
-                sync_tree(draft)
+            verify_files(draft, manifest, uri)
+            (draft / MANIFEST).write_bytes(text)
+            sync_tree(draft)
+            try:
                 draft.rename(target)
+            except OSError:
+                # Another process has fetched the same artifact meanwhile.
+                if not (target / MANIFEST).is_file():
+                    raise
         return target
 
 

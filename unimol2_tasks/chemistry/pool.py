@@ -26,7 +26,8 @@ ValueT = TypeVar("ValueT")
 _BATCH_SECONDS = 0.25
 """A batch should take about this long: much more than handing it over, much less than a time limit."""
 _LARGEST_BATCH = 256
-_BATCHES_PER_WORKER = 3
+_BATCHES_PER_WORKER = 32
+"""Enough work ahead that one slow molecule does not leave the other processes idle at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ class _Mapping(Generic[ItemT, ValueT]):
         return answer.results
 
     def _adapt(self, seconds_per_item: float) -> None:
-        fitting = _BATCH_SECONDS / max(seconds_per_item, 1e-6)
+        fitting = min(_BATCH_SECONDS, self._timeout / 4) / max(seconds_per_item, 1e-6)
         self._batch_size = int(min(max(fitting, 1), 2 * self._batch_size, _LARGEST_BATCH))
 
     def _explain(self, failure: Exception) -> str:

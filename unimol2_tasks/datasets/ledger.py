@@ -8,6 +8,7 @@ import polars as pl
 
 from unimol2_tasks.artifacts.schemas import REJECTS, validate
 from unimol2_tasks.chemistry.rejection import RejectionStage
+from unimol2_tasks.errors import ArtifactError
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,11 @@ def read_ledger(path: Path) -> list[Reject]:
     """The rows of a ledger.
 
     Raises:
-        ArtifactError: The file has other columns or values than a ledger.
+        ArtifactError: The file is missing, or has other columns or values than a ledger.
     """
-    schema = {"row": pl.UInt64, "input": pl.String, "stage": pl.String, "reason": pl.String}
-    frame = pl.read_csv(path, schema=schema).with_columns(pl.col(pl.String).fill_null(""))
-    return [Reject(*values) for values in validate(frame, REJECTS, str(path)).rows()]
+    try:
+        frame = pl.read_csv(path, schema_overrides={"row": pl.UInt64}, infer_schema=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ArtifactError(f"{path}: no reject ledger: {error}") from None
+    texts = frame.with_columns(pl.col(pl.String).fill_null(""))
+    return [Reject(*values) for values in validate(texts, REJECTS, str(path)).rows()]

@@ -6,9 +6,14 @@ drawn whatever the number of ranks.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+_WINDOW = 16
+"""Steps whose molecules are sorted by size together: enough for little padding, and still well mixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +32,44 @@ class Order:
     Attributes:
         indices: `[n]` positions in the dataset.
         seed: Seeds the permutation of every epoch.
+        sizes: Atoms of every molecule of the dataset, or None. With sizes, the visits of a window of
+            steps are sorted by them and the batches shuffled again, so that a batch holds molecules of
+            similar size and pads little: pairs cost the square of the longest.
     """
 
     indices: NDArray[np.int64]
     seed: int
+    sizes: NDArray[np.int64] | None = None
 
     def batch(self, step: int, batch_size: int) -> list[Visit]:
         """The global batch of a step (counted from 0)."""
+        if self.sizes is None:
+            return self._visits(step * batch_size, batch_size)
+        window, place = divmod(step, _WINDOW)
+        visits = self._visits(window * _WINDOW * batch_size, _WINDOW * batch_size)
+        rng = np.random.default_rng([self.seed, window, _WINDOW])
+        sizes = self.sizes[[visit.index for visit in visits]]
+        # Ties are broken at random: else a molecule would always meet the same others.
+        by_size = np.lexsort((rng.random(len(visits)), sizes))
+        chosen = int(rng.permutation(_WINDOW)[place]) * batch_size
+        return [visits[k] for k in by_size[chosen : chosen + batch_size]]
+
+    def _visits(self, position: int, amount: int) -> list[Visit]:
+        """Consecutive visits of the endless sequence."""
         count = len(self.indices)
         visits: list[Visit] = []
-        position = step * batch_size
-        while len(visits) < batch_size:
+        while len(visits) < amount:
             epoch, offset = divmod(position, count)
-            part = self._permutation(epoch)[offset : offset + batch_size - len(visits)]
-            visits.extend(Visit(epoch, int(index)) for index in part)
+            part = _shuffled(count, self.seed, epoch)[offset : offset + amount - len(visits)]
+            visits.extend(Visit(epoch, int(index)) for index in self.indices[part])
             position += len(part)
         return visits
 
-    def _permutation(self, epoch: int) -> NDArray[np.int64]:
-        rng = np.random.default_rng([self.seed, epoch])
-        return self.indices[rng.permutation(len(self.indices))]
+
+# A batch spans two epochs at most in practice; drawing a permutation of millions anew takes seconds.
+@lru_cache(maxsize=2)
+def _shuffled(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def micro_batches(

@@ -65,7 +65,7 @@ class Checkpoints:
         Returns:
             The loop's state of then, or None where there is no checkpoint.
         """
-        choice = [self._newest() if dist.get_rank() == 0 else None]
+        choice = [self._newest_intact() if dist.get_rank() == 0 else None]
         dist.broadcast_object_list(choice, src=0)
         if choice[0] is None:
             return None
@@ -76,12 +76,20 @@ class Checkpoints:
         _logger.info("resumed from %s", choice[0])
         return state
 
-    def _newest(self) -> str | None:
+    def _newest_intact(self) -> str | None:
+        """The checkpoint to go on from; what an interruption or a bad disk left is removed.
+
+        A damaged checkpoint must not stay: it would count as one of the newest, and its step would not be
+        saved again.
+        """
+        for path in self.folder.glob(".partial-*"):
+            shutil.rmtree(path)
         for path in sorted(self.folder.glob("step-*"), reverse=True):
             problem = damage(path)
             if problem is None:
                 return path.name
-            _logger.warning("checkpoint %s is passed over: %s", path.name, problem)
+            _logger.warning("checkpoint %s is passed over and removed: %s", path.name, problem)
+            shutil.rmtree(path)
         return None
 
     def _prune(self) -> None:

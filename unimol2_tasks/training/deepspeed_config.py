@@ -5,6 +5,17 @@ from typing import Any
 from unimol2_tasks.errors import ParameterError
 from unimol2_tasks.params import TrainingParams
 
+# Keys of DeepSpeed's that the loop or the engine decides; a second value would be ignored or break them.
+_DECIDED_ELSEWHERE = {
+    "train_batch_size": "batch_size",
+    "train_micro_batch_size_per_gpu": "micro_batch_size",
+    "gradient_accumulation_steps": "micro_batch_size",
+    "bf16.enabled": "precision",
+    "fp16.enabled": "precision",
+    "optimizer": "learning_rate, betas, eps and weight_decay",
+    "scheduler": "learning_rate and the warm-up",
+}
+
 
 def deepspeed_config(params: TrainingParams) -> dict[str, Any]:
     """What `deepspeed.initialize` is given; the user's own `deepspeed:` section is merged on top.
@@ -16,7 +27,7 @@ def deepspeed_config(params: TrainingParams) -> dict[str, Any]:
         "train_micro_batch_size_per_gpu": params.micro_batch,
         "gradient_accumulation_steps": params.accumulation,
         "gradient_clipping": params.clip,
-        "zero_optimization": {"stage": params.zero_stage},
+        "zero_optimization": {"stage": _stage(params)},
         "bf16": {"enabled": params.precision == "bf16"},
         "fp16": {"enabled": params.precision == "fp16"},
         "wall_clock_breakdown": False,
@@ -33,8 +44,19 @@ def refuse_unsupported(params: TrainingParams, accelerator: str) -> None:
     """
     if accelerator == "cpu" and params.precision == "fp16":
         raise ParameterError("precision: fp16 needs a GPU (DeepSpeed refuses it on CPU); use bf16 or fp32")
-    if params.precision == "fp32" and params.zero_stage == 0 and "bf16" in params.deepspeed:
-        raise ParameterError("deepspeed.bf16: set `precision: bf16` instead")
+    for key, own in _DECIDED_ELSEWHERE.items():
+        section, _, inner = key.partition(".")
+        if section in params.deepspeed and (not inner or inner in params.deepspeed[section]):
+            raise ParameterError(f"deepspeed.{key}: cannot be set here; set {own} instead")
+
+
+def _stage(params: TrainingParams) -> int:
+    """ZeRO 1 in place of 0 in half precision.
+
+    Without ZeRO, DeepSpeed takes an older loss-scaling optimiser there, whose losses differ and which does
+    not hand out its fp32 weights; the mathematics of both stages are the same.
+    """
+    return params.zero_stage if params.precision == "fp32" else max(1, params.zero_stage)
 
 
 def _merge(base: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:

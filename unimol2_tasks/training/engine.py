@@ -63,6 +63,7 @@ def build_engine(objective: torch.nn.Module, params: TrainingParams, warmup: int
         betas=params.betas,
         eps=params.eps,
         weight_decay=params.weight_decay,
+        fused=True,
     )
     engine, *_ = deepspeed.initialize(
         model=objective,

@@ -100,7 +100,7 @@ def finetune(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> No
     loop = Loop(
         engine=engine,
         samples=LabelledSamples(dataset, columns, params.seed),
-        order=Order(train, params.seed),
+        order=Order(train, params.seed, dataset.atoms),
         params=params,
         plan=Plan(steps, params.validate_every_epochs * steps_per_epoch, params.patience),
         validate=lambda: _validate(engine, objective, judged, targets),

@@ -11,6 +11,7 @@ import torch.distributed as dist
 
 from unimol2_tasks.datasets.collation import LabelledBatch, loader
 from unimol2_tasks.datasets.order import Order, micro_batches
+from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import TrainingParams
 from unimol2_tasks.training.checkpoints import Checkpoints
 from unimol2_tasks.training.curve import Curve
@@ -97,6 +98,7 @@ class Loop:
 
         Raises:
             Stopped: A stop was requested; a checkpoint of the last finished step is on disk.
+            UserError: A loss is no finite number any more.
         """
         checkpoints = Checkpoints(self.run.checkpoints, self.params.keep_checkpoints)
         resumed = checkpoints.resume(self.engine)
@@ -105,9 +107,10 @@ class Loop:
         curve = Curve(self.run if self._is_first() else None, self.state.curve)
         batches = self._batches()
         while self.state.step < self.plan.steps and not self._out_of_patience():
+            learning_rate = float(self.engine.get_lr()[0])
             losses = self._step(batches)
             self.state.step += 1
-            self._log(curve, losses)
+            self._log(curve, losses, learning_rate)
             self._maybe_validate(curve)
             self.state.curve = curve.rows
             self._beat(losses)
@@ -145,13 +148,14 @@ class Loop:
                 totals[name] = totals.get(name, torch.zeros_like(share)) + share
         return totals
 
-    def _log(self, curve: Curve, losses: dict[str, torch.Tensor]) -> None:
+    def _log(self, curve: Curve, losses: dict[str, torch.Tensor], learning_rate: float) -> None:
         step = self.state.step
         if step % self.params.log_every and step not in (1, self.plan.steps):
             return
         means = summed(torch.stack(list(losses.values()))) / dist.get_world_size()
         metrics = {f"train/{name}": float(value) for name, value in zip(losses, means, strict=True)}
-        curve.add(step, metrics | {"learning_rate": float(self.engine.get_lr()[0])})
+        _refuse_divergence(step, metrics)
+        curve.add(step, metrics | {"learning_rate": learning_rate})
 
     def _maybe_validate(self, curve: Curve) -> None:
         step = self.state.step
@@ -159,6 +163,7 @@ class Loop:
             return
         self.engine.eval()
         metrics = self.validate()
+        _refuse_divergence(step, metrics)
         curve.add(step, metrics)
         if metrics["valid/loss"] < self.state.best_loss:
             self.state.best_loss, self.state.best_step, self.state.stale = metrics["valid/loss"], step, 0
@@ -183,3 +188,13 @@ class Loop:
 
     def _is_first(self) -> bool:
         return dist.get_rank() == 0
+
+
+def _refuse_divergence(step: int, metrics: dict[str, float]) -> None:
+    """End a run that cannot recover, on all ranks: the metrics are the same on all."""
+    for name, value in metrics.items():
+        if name.endswith("loss") and not math.isfinite(value):
+            raise UserError(
+                f"{name} is {value} after step {step}: training has diverged; lower learning_rate, "
+                "or warm up longer"
+            )

@@ -56,7 +56,7 @@ def pretrain(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> No
     loop = Loop(
         engine=engine,
         samples=samples,
-        order=Order(train, params.seed),
+        order=Order(train, params.seed, dataset.atoms),
         params=params,
         plan=Plan(params.steps, params.validate_every),
         validate=(lambda: _validate(engine, samples, valid, params)) if len(valid) else None,

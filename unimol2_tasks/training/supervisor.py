@@ -18,12 +18,14 @@ import psutil
 from unimol2_tasks import progress
 from unimol2_tasks.errors import TrainingFailed, UserError
 from unimol2_tasks.params import SupervisionParams
+from unimol2_tasks.process_tree import descendants, signal_all
 from unimol2_tasks.training.job import Job, RunFolder, read_json
 from unimol2_tasks.training.launch import WORKER
-from unimol2_tasks.process_tree import descendants, signal_all
 
 _POLL_SECONDS = 0.1
 _STACK_DUMP_SECONDS = 1.0
+# Imports, compilation and the first step may take longer than any later step.
+_START_SECONDS = 300.0
 _WORTH_REPEATING = frozenset({"crash", "hang", "communication"})
 
 
@@ -92,10 +94,10 @@ class _Attempt:
 
     def _command(self) -> list[str]:
         if self.job.kind in ("pretrain", "finetune"):
-            module = ["-m", "unimol2_tasks.training.launch", str(self.ranks)]
+            module, ranks = "unimol2_tasks.training.launch", [str(self.ranks)]
         else:
-            module = ["-m", WORKER]
-        return [sys.executable, *module, str(self.run.path.absolute())]
+            module, ranks = WORKER, []
+        return [sys.executable, "-m", module, str(self.run.path.absolute()), str(os.getpid()), *ranks]
 
     def _environment(self) -> dict[str, str]:
         """This process's environment with the threads shared out; collectives warn on every call."""
@@ -107,7 +109,10 @@ class _Attempt:
         if beat is not None and beat["step"] != self._seen[0]:
             self._seen = (beat["step"], time.monotonic())
             progress.report(self.job.kind, beat["step"], beat["steps"], beat["detail"])
-        if time.monotonic() - self._seen[1] > self.supervision.hang_seconds:
+        limit = self.supervision.hang_seconds
+        if self._seen[0] < 0:
+            limit = max(limit, _START_SECONDS)
+        if time.monotonic() - self._seen[1] > limit:
             self._hangs = True
             signal_all(_workers(pid), signal.SIGUSR1)
             time.sleep(_STACK_DUMP_SECONDS)
@@ -116,8 +121,7 @@ class _Attempt:
         """Ask the ranks to stop, give them their grace, then kill what is left of the tree."""
         tree = descendants(process.pid)
         if process.poll() is None and not self._hangs:
-            workers = _workers(process.pid) or [psutil.Process(process.pid)]
-            signal_all(workers, signal.SIGTERM)
+            signal_all(_workers(process.pid), signal.SIGTERM)
             deadline = time.monotonic() + self.supervision.grace_seconds
             while process.poll() is None and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
@@ -137,7 +141,7 @@ class _Attempt:
 
 
 def _workers(pid: int) -> list[psutil.Process]:
-    """The ranks below the launcher."""
+    """The ranks below the launcher `pid`, or `pid` itself where there is none."""
     found = []
     for process in descendants(pid):
         try:
@@ -145,7 +149,7 @@ def _workers(pid: int) -> list[psutil.Process]:
                 found.append(process)
         except psutil.NoSuchProcess:
             continue
-    return found
+    return found or [psutil.Process(pid)]
 
 
 def _account(job: Job, run: RunFolder, reason: str) -> str:

@@ -1,10 +1,11 @@
-"""The process that trains or predicts: `python -m unimol2_tasks.training.worker RUN_FOLDER`.
+"""The process that trains or predicts: `python -m unimol2_tasks.training.worker RUN_FOLDER PARENT`.
 
 Started by the supervisor, one per rank. Says what it knows about a failure in the run folder; the
 supervisor believes that file and the result, never an exit code.
 """
 
 import faulthandler
+import logging
 import os
 import signal
 import sys
@@ -12,8 +13,8 @@ import traceback
 from pathlib import Path
 
 from unimol2_tasks.errors import UserError
-from unimol2_tasks.training.job import Job, RunFolder, Stopped, write_json
 from unimol2_tasks.process_tree import die_with_parent
+from unimol2_tasks.training.job import Job, RunFolder, Stopped, write_json
 
 
 class StopRequest:
@@ -31,10 +32,11 @@ class StopRequest:
         self.received = True
 
 
-def main(folder: Path) -> int:
-    """Run the job of a run folder; returns the exit code."""
-    die_with_parent()
+def main(folder: Path, parent: int) -> int:
+    """Run the job of a run folder as a child of process `parent`; returns the exit code."""
+    die_with_parent(parent)
     faulthandler.register(signal.SIGUSR1, all_threads=True)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     stop = StopRequest()
     run = RunFolder(folder)
     try:
@@ -87,4 +89,4 @@ def _reason(error: BaseException) -> str:
 if __name__ == "__main__":
     # torchrun may start several; each binds its own threads.
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -1,0 +1,213 @@
+import csv
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.settings import PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+from prefect.states import State
+from prefect.testing.utilities import prefect_test_harness
+
+from unimol2_flows.end_to_end import EndToEndResult, end_to_end
+from unimol2_flows.prepare import prepare
+from unimol2_flows.pretrain import pretrain
+from unimol2_tasks.artifacts.manifest import MANIFEST, ArtifactRef
+from unimol2_tasks.artifacts.store import Store
+from unimol2_tasks.blocks import ArtifactStore, LaunchProfile
+from unimol2_tasks.errors import ArtifactError, ParameterError, UserError
+from unimol2_tasks.params import Params
+from unimol2_tasks.tasks import embed_table, predict_table, prepare_dataset
+
+STEPS = ["molecules", "labelled", "model", "predictor", "report", "predictions.csv"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A temporary Prefect server; everything Prefect writes stays below this folder."""
+    home = tmp_path_factory.mktemp("prefect")
+    settings = {PREFECT_HOME: home, PREFECT_LOCAL_STORAGE_PATH: home / "storage"}
+    with temporary_settings(updates=settings), prefect_test_harness():
+        yield home
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three rows to predict; one is no molecule."""
+    path = tmp_path_factory.mktemp("library") / "library.csv"
+    path.write_text("name,smiles\na,CCCO\nb,C(C\nc,c1ccncc1C\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def arguments(
+    tmp_path_factory: pytest.TempPathFactory, tiny_table: Path, tiny_params: Params, library: Path
+) -> dict[str, Any]:
+    training = {"ranks": 1}
+    params = tiny_params.model_copy(
+        update={
+            "pretrain": tiny_params.pretrain.model_copy(update={"steps": 4, **training}),
+            "finetune": tiny_params.finetune.model_copy(update={"epochs": 2, **training}),
+        }
+    )
+    return {
+        "molecules": str(tiny_table),
+        "labelled": str(tiny_table),
+        "library": str(library),
+        "out": str(tmp_path_factory.mktemp("end-to-end")),
+        "params": params,
+        "label_columns": ["weight", "aromatic"],
+        "compare_with_scratch": False,
+    }
+
+
+@pytest.fixture(scope="module")
+def first_run(arguments: dict[str, Any]) -> State[EndToEndResult]:
+    return end_to_end(**arguments, return_state=True)
+
+
+def states(run: State[Any]) -> dict[str, str]:
+    """Name of the final state of every task of a flow run."""
+    this_run = FlowRunFilter(id=FlowRunFilterId(any_=[run.state_details.flow_run_id]))
+    with get_client(sync_client=True) as client:
+        return {task.name: task.state_name or "" for task in client.read_task_runs(flow_run_filter=this_run)}
+
+
+def age(out: str) -> dict[str, int]:
+    """When each step's artifact was written."""
+    return {step: (Path(out) / step).stat().st_mtime_ns for step in STEPS}
+
+
+def test_end_to_end_makes_every_artifact(first_run: State[EndToEndResult], arguments: dict[str, Any]) -> None:
+    result = first_run.result()
+    kinds = {"molecules": "dataset", "labelled": "dataset", "model": "model", "predictor": "predictor"}
+    for name, kind in (kinds | {"report": "report"}).items():
+        ref = getattr(result, name)
+        assert Store().fetch(ref.uri, kind, ref.digest).path == Path(arguments["out"]) / name  # type: ignore[arg-type]
+    assert result.scratch is None
+    assert (Path(arguments["out"]) / "report" / "report.html").stat().st_size > 10_000
+    assert list(states(first_run).values()) == ["Completed"] * 6
+
+
+def test_every_row_of_the_library_is_answered_in_its_order(
+    first_run: State[EndToEndResult], arguments: dict[str, Any]
+) -> None:
+    with (Path(arguments["out"]) / "predictions.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["id"] for row in rows] == ["a", "b", "c"]
+    assert [bool(row["prediction:weight"]) for row in rows] == [True, False, True]
+    assert [bool(row["reason"]) for row in rows] == [False, True, False]
+
+
+def test_what_a_person_looks_at_is_on_the_server(first_run: State[EndToEndResult]) -> None:
+    with get_client(sync_client=True) as client:
+        artifacts = client.read_artifacts()
+    named = {artifact.key: artifact for artifact in artifacts if artifact.key}
+    assert "| 40 | 40 | 0 |" in named["unimol2-data-card"].data
+    for key in ("unimol2-pretraining", "unimol2-fine-tuning", "unimol2-scores"):
+        assert named[key].type == "table"
+        assert json.loads(named[key].data, parse_constant=pytest.fail)
+    progress = {artifact.description: artifact.data for artifact in artifacts if artifact.type == "progress"}
+    assert set(progress.values()) == {100.0}
+
+
+def test_results_are_small_json(first_run: State[EndToEndResult], prefect_home: Path) -> None:
+    files = [path for path in (prefect_home / "storage").rglob("*") if path.is_file()]
+    records = [json.loads(path.read_text()) for path in files]
+    results = [json.loads(record["result"]) for record in records if "result" in record]
+    assert len(results) >= 6
+    assert all(
+        record["metadata"]["serializer"]["type"] == "json" for record in records if "metadata" in record
+    )
+    assert all(set(result["data"]) == {"kind", "uri", "digest"} for result in results)
+    assert max(path.stat().st_size for path in files) < 4096
+
+
+def test_a_second_run_trains_nothing_and_a_third_asks_only_the_cache(
+    first_run: State[EndToEndResult], arguments: dict[str, Any]
+) -> None:
+    before = age(arguments["out"])
+    second = end_to_end(**arguments, return_state=True)
+    third = end_to_end(**arguments, return_state=True)
+    assert first_run.result() == second.result() == third.result()
+    assert age(arguments["out"]) == before
+    assert list(states(third).values()) == ["Cached"] * 6
+
+
+def test_a_removed_artifact_is_made_again_and_nothing_else(
+    first_run: State[EndToEndResult], arguments: dict[str, Any]
+) -> None:
+    before = age(arguments["out"])
+    shutil.rmtree(Path(arguments["out"]) / "report")
+    (Path(arguments["out"]) / "predictions.csv").unlink()
+    again = end_to_end(**arguments, return_state=True)
+    after = age(arguments["out"])
+    assert [step for step in STEPS if before[step] != after[step]] == ["report", "predictions.csv"]
+    assert again.result().predictions == first_run.result().predictions
+
+
+def test_a_bad_table_fails_with_the_message_and_publishes_nothing(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("name,smiles\na,C(C\nb,not a molecule\n")
+    with pytest.raises(UserError, match=r"table\.csv: no molecule of 2 rows could be used; .*row 1 \(C\(C\)"):
+        prepare(str(table), str(tmp_path / "dataset"))
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_a_flow_takes_parameters_as_a_deployment_sends_them(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.csv: cannot be read"):
+        pretrain(str(tmp_path / "none.csv"), str(tmp_path), params={"model": {"preset": "42M"}})  # type: ignore[arg-type]
+    with get_client(sync_client=True) as client:
+        names = [run.name for run in client.read_flow_runs()]
+    assert f"pretrain 42M on {tmp_path / 'none.csv'}" in names
+
+
+def test_unknown_parameters_are_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match=r"params\.pretrain\.stps"):
+        pretrain("none.csv", str(tmp_path), params={"pretrain": {"stps": 3}})  # type: ignore[arg-type]
+
+
+def test_a_launch_profile_changes_how_not_what(tiny_params: Params) -> None:
+    LaunchProfile(ranks=4, threads=1, hang_seconds=60, max_restarts=0).save("two-cards")  # type: ignore[unused-coroutine]
+    launched = LaunchProfile.load("two-cards").apply(tiny_params)  # type: ignore[union-attr]
+    assert (launched.pretrain.ranks, launched.finetune.threads) == (4, 1)
+    assert launched.supervision.max_restarts == 0
+    assert launched.model == tiny_params.model
+    with pytest.raises(ParameterError, match="launch profile with 3 ranks: pretrain: .*multiple of ranks 3"):
+        LaunchProfile(ranks=3).apply(tiny_params)
+
+
+def test_tasks_work_one_by_one_in_somebody_elses_flow(
+    first_run: State[EndToEndResult], arguments: dict[str, Any], tmp_path: Path
+) -> None:
+    made = first_run.result()
+
+    @flow
+    def screening(predictor: ArtifactRef, model: ArtifactRef, library: str) -> list[ArtifactRef]:
+        store = ArtifactStore(cache=tmp_path / "cache")
+        dataset = prepare_dataset.submit(library, str(tmp_path / "dataset"), arguments["params"], store=store)
+        predictions = predict_table.submit(
+            predictor, library, str(tmp_path / "p.parquet"), wait_for=[dataset]
+        )
+        embeddings = embed_table.submit(
+            model, library, str(tmp_path / "e.csv"), arguments["params"], wait_for=[predictions]
+        )
+        return [future.result() for future in (dataset, predictions, embeddings)]
+
+    refs = screening(made.predictor, made.model, arguments["library"])
+    assert [ref.kind for ref in refs] == ["dataset", "predictions", "embeddings"]
+    assert (tmp_path / "dataset" / MANIFEST).is_file()
+    with (tmp_path / "e.csv").open(newline="") as stream:
+        assert [bool(row["embedding:0"]) for row in csv.DictReader(stream)] == [True, False, True]
+
+
+def test_a_replaced_artifact_is_refused_by_the_next_step(
+    first_run: State[EndToEndResult], arguments: dict[str, Any]
+) -> None:
+    lost = first_run.result().model.model_copy(update={"uri": f"{arguments['out']}/nothing"})
+    with pytest.raises(ArtifactError, match="no model there"):
+        embed_table.fn(lost, arguments["library"], f"{arguments['out']}/e.csv", arguments["params"])

@@ -1,0 +1,121 @@
+"""Pretraining with real ranks: the same training whatever the ranks, the ZeRO stage and the precision."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unimol2_model import ModelConfig
+from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.artifacts.store import Store
+from unimol2_tasks.params import Params
+from unimol2_tasks.training.job import RunFolder, read_json
+from unimol2_tasks.training.network import load_pretrained
+
+STEPS = 12
+VARIANTS: dict[str, dict[str, Any]] = {
+    **{f"zero-{stage}": {"zero_stage": stage} for stage in range(4)},
+    "accumulated": {"micro_batch_size": 1},
+    "bf16-zero-0": {"precision": "bf16"},
+    "bf16-zero-3": {"precision": "bf16", "zero_stage": 3},
+    "diverging": {"learning_rate": 1e30, "warmup_steps": 0, "log_every": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def runs(train: Any) -> dict[str, RunFolder]:
+    """Two ranks each; and one run on a single rank."""
+    two_ranks: dict[str, RunFolder] = train("pretrain", VARIANTS, ranks=2)
+    return two_ranks | train("pretrain", {"one rank": {}}, ranks=1)
+
+
+def _curve(folder: Path, metric: str) -> list[float]:
+    with (folder / "curve.csv").open(newline="") as stream:
+        return [float(row[metric]) for row in csv.DictReader(stream) if row[metric]]
+
+
+def _losses(run: RunFolder) -> list[float]:
+    return _curve(run.result, "train/loss") + _curve(run.result, "valid/loss")
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_every_zero_stage_learns_the_same(runs: dict[str, RunFolder], stage: int) -> None:
+    assert _losses(runs[f"zero-{stage}"]) == pytest.approx(_losses(runs["zero-0"]), rel=1e-5)
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_every_zero_stage_saves_the_same_weights(runs: dict[str, RunFolder], stage: int) -> None:
+    expected = load_pretrained(runs["zero-0"].result).state_dict()
+    for name, weight in load_pretrained(runs[f"zero-{stage}"].result).state_dict().items():
+        # Adam divides by the root of squared gradients: where these are near zero, rounding is amplified.
+        assert (weight - expected[name]).abs().max() < 1e-4, name
+
+
+def test_one_rank_learns_the_same_as_two(runs: dict[str, RunFolder]) -> None:
+    assert _losses(runs["one rank"]) == pytest.approx(_losses(runs["zero-0"]), rel=1e-5)
+
+
+def test_small_forward_passes_add_up_to_the_whole_batch(runs: dict[str, RunFolder]) -> None:
+    assert _losses(runs["accumulated"]) == pytest.approx(_losses(runs["zero-0"]), rel=1e-5)
+
+
+@pytest.mark.parametrize("stage", [0, 3])
+def test_bf16_learns_like_fp32_within_its_three_digits(runs: dict[str, RunFolder], stage: int) -> None:
+    assert _losses(runs[f"bf16-zero-{stage}"]) == pytest.approx(_losses(runs["zero-0"]), rel=2e-2)
+
+
+def test_bf16_saves_its_full_precision_weights(runs: dict[str, RunFolder]) -> None:
+    for stage in (0, 3):
+        weights = load_pretrained(runs[f"bf16-zero-{stage}"].result).state_dict()
+        assert any(not weight.equal(weight.bfloat16().float()) for weight in weights.values())
+
+
+def test_the_network_learns(runs: dict[str, RunFolder]) -> None:
+    for name in VARIANTS.keys() - {"diverging"}:
+        training, validation = (_curve(runs[name].result, f"{part}/loss") for part in ("train", "valid"))
+        assert training[-1] < 0.7 * training[0]
+        assert validation == sorted(validation, reverse=True)
+
+
+def test_a_diverged_run_ends_with_advice_and_without_a_result(runs: dict[str, RunFolder]) -> None:
+    failure = read_json(runs["diverging"].failure)
+    assert failure is not None
+    assert "training has diverged; lower learning_rate" in failure["message"]
+    assert not runs["diverging"].result.exists()
+
+
+def test_a_model_is_complete(tiny_model: ArtifactRef, tiny_params: Params) -> None:
+    artifact = Store().fetch(tiny_model.uri, "model")
+    names = {path.name for path in artifact.path.iterdir()}
+    assert names == {"manifest.json", "model.safetensors", "config.json", "metrics.json", "curve.csv"}
+    model = load_pretrained(artifact.path)
+    config = json.loads((artifact.path / "config.json").read_text())
+    assert ModelConfig.from_dict(config) == model.config
+    assert config["blocks"] == tiny_params.model.blocks
+    metrics = json.loads((artifact.path / "metrics.json").read_text())
+    assert metrics["parameters"] == sum(weight.numel() for weight in model.parameters())
+    assert metrics["valid/loss"] == _curve(artifact.path, "valid/loss")[-1]
+
+
+def test_the_curve_has_the_points_that_were_asked_for(tiny_model: ArtifactRef) -> None:
+    folder = Path(tiny_model.uri)
+    with (folder / "curve.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [int(row["step"]) for row in rows] == [1, 2, 4, 6, 8, 10, STEPS]
+    assert [int(row["step"]) for row in rows if row["valid/loss"]] == [4, 8, STEPS]
+    parts = ("atom_type", "coordinate", "distance")
+    for row in rows:
+        assert float(row["train/loss"]) == pytest.approx(sum(float(row[f"train/{part}"]) for part in parts))
+
+
+def test_the_curve_shows_the_learning_rate_of_each_step(tiny_model: ArtifactRef) -> None:
+    rates = _curve(Path(tiny_model.uri), "learning_rate")
+    assert rates == pytest.approx([5e-4, 1e-3, 8e-4 + 1e-4, 7e-4, 5e-4, 3e-4, 1e-4])
+    assert all(math.isfinite(rate) and rate > 0 for rate in rates)
+
+
+def test_nothing_is_left_beside_a_published_model(tiny_model: ArtifactRef) -> None:
+    assert not list((Path(tiny_model.uri).parent / ".work").glob("model-*"))

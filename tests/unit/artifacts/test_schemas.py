@@ -1,0 +1,60 @@
+import polars as pl
+import pytest
+
+from unimol2_tasks.artifacts.schemas import PREDICTIONS, SPLITS, validate
+from unimol2_tasks.errors import ArtifactError
+
+
+def _splits(**columns: object) -> pl.DataFrame:
+    values = {"index": [0, 1, 2], "id": ["a", "b", "c"], "split": ["train", "train", "test"]} | columns
+    return pl.DataFrame(values, schema_overrides={"index": pl.UInt64})
+
+
+def test_a_good_table_is_returned() -> None:
+    frame = _splits()
+    assert validate(frame, SPLITS, "splits.parquet") is frame
+
+
+def test_a_failure_names_file_column_check_count_and_first_values() -> None:
+    with pytest.raises(ArtifactError) as error:
+        validate(_splits(split=["train", "trian", "tset"]), SPLITS, "here/splits.parquet")
+    assert str(error.value).startswith(
+        "here/splits.parquet: column split: isin fails for 2 of 3 rows: trian, tset"
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"id": ["a", None, "c"]}, "column id: not_nullable fails for 1 of 3 rows"),
+        ({"index": [0, 1, 1]}, "column index: "),
+        ({"id": [1, 2, 3]}, r"column id: dtype\('String'\): Int64"),
+        ({"colour": ["r", "g", "b"]}, "column_in_schema: colour"),
+    ],
+)
+def test_every_kind_of_damage_is_told(columns: dict[str, object], message: str) -> None:
+    with pytest.raises(ArtifactError, match=message):
+        validate(_splits(**columns), SPLITS, "splits.parquet")
+
+
+def test_a_missing_column_is_told_once() -> None:
+    with pytest.raises(ArtifactError, match=r"splits.parquet: column_in_dataframe: split\. The file"):
+        validate(_splits().drop("split"), SPLITS, "splits.parquet")
+
+
+def test_predictions_keep_rejected_rows() -> None:
+    frame = pl.DataFrame(
+        {
+            "row": [1, 2],
+            "id": ["1", "2"],
+            "smiles": ["CCO", "CCX"],
+            "prediction:logS": [0.5, None],
+            "uncertainty:logS": [0.1, None],
+            "reason": [None, "parse: syntax error"],
+        },
+        schema_overrides={"row": pl.UInt64},
+    )
+    validate(frame, PREDICTIONS, "predictions.parquet")
+    negative = frame.with_columns(pl.lit(-1.0).alias("uncertainty:logS"))
+    with pytest.raises(ArtifactError, match="uncertainty:logS"):
+        validate(negative, PREDICTIONS, "predictions.parquet")

@@ -1,0 +1,80 @@
+"""Batches, as the training loop draws them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.datasets.collation import LabelledBatch, LabelledSamples, PretrainingSamples, loader
+from unimol2_tasks.datasets.order import Order, Visit, micro_batches
+from unimol2_tasks.datasets.shards import MoleculeDataset, open_dataset
+from unimol2_tasks.params import PretrainParams
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_dataset: ArtifactRef) -> MoleculeDataset:
+    return open_dataset(tiny_dataset.uri)
+
+
+def _tensors(batch: LabelledBatch) -> dict[str, torch.Tensor]:
+    molecules: dict[str, Any] = {
+        name: getattr(batch.molecules, name) for name in type(batch.molecules).__dataclass_fields__
+    }
+    return {name: value for name, value in {**molecules, "labels": batch.labels}.items() if value is not None}
+
+
+def _assert_same(one: LabelledBatch, other: LabelledBatch) -> None:
+    assert _tensors(one).keys() == _tensors(other).keys()
+    for name, value in _tensors(one).items():
+        torch.testing.assert_close(value, _tensors(other)[name], rtol=0, atol=0, equal_nan=True)
+
+
+def test_a_sample_is_the_same_in_any_company(dataset: MoleculeDataset) -> None:
+    samples = PretrainingSamples(dataset, PretrainParams())
+    visits = [Visit(2, index) for index in (4, 0, 30, 17)]
+    together = samples[visits].molecules
+    for row, visit in enumerate(visits):
+        alone = samples[[visit]].molecules
+        atoms = alone.tokens.shape[1]
+        for name in ("tokens", "target_tokens", "positions", "target_positions", "atom_features", "degrees"):
+            assert torch.equal(getattr(alone, name)[0], getattr(together, name)[row, :atoms])
+        assert torch.equal(together.atom_mask[row], torch.arange(together.tokens.shape[1]) < atoms)
+
+
+def test_labels_are_the_chosen_columns_in_the_asked_order(dataset: MoleculeDataset) -> None:
+    assert dataset.label_names == ("weight", "aromatic", "partial")
+    batch = LabelledSamples(dataset, np.array([2, 0]), seed=0)[[Visit(0, index) for index in range(8)]]
+    expected = np.stack([dataset.labels(index)[[2, 0]] for index in range(8)])
+    assert batch.labels is not None
+    assert batch.labels.dtype == torch.float32
+    np.testing.assert_array_equal(batch.labels.numpy(), expected.astype(np.float32))
+    assert torch.isnan(batch.labels).any(), "a label that nobody measured stays unknown"
+
+
+def test_conformers_alternate_between_epochs_and_repeat_with_the_visit(dataset: MoleculeDataset) -> None:
+    samples = LabelledSamples(dataset, np.array([0]), seed=0)
+    index = next(k for k in range(len(dataset)) if dataset.record(k).conformers == 2)
+    drawn = [samples[[Visit(epoch, index)]].molecules.positions.numpy().tobytes() for epoch in range(20)]
+    assert len(set(drawn)) == 2
+    assert drawn == [
+        samples[[Visit(epoch, index)]].molecules.positions.numpy().tobytes() for epoch in range(20)
+    ]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_loader_gives_the_batches_of_its_plan_in_order(dataset: MoleculeDataset, workers: int) -> None:
+    samples = PretrainingSamples(dataset, PretrainParams())
+    order = Order(dataset.indices("train"), 0)
+    plan = list(micro_batches(order, 3, 6, 8, 4, 1, 2))
+    batches = list(loader(samples, plan, workers))
+    assert len(batches) == len(plan)
+    for visits, batch in zip(plan, batches, strict=True):
+        _assert_same(batch, samples[visits])
+
+
+def test_moving_a_batch_moves_all_of_it(dataset: MoleculeDataset) -> None:
+    batch = LabelledSamples(dataset, np.array([0]), seed=0)[[Visit(0, 0)]]
+    moved = batch.to(torch.device("meta"))
+    assert {tensor.device.type for tensor in _tensors(moved).values()} == {"meta"}

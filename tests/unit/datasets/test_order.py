@@ -1,0 +1,84 @@
+"""The laws of the training order."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unimol2_tasks.datasets.order import Order, Visit, micro_batches
+
+MOLECULES = np.array([3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37])
+
+
+def _order(seed: int = 0) -> Order:
+    return Order(MOLECULES, seed)
+
+
+def _global_batches(ranks: int, micro_batch: int, first: int, last: int) -> list[list[Visit]]:
+    """The batches of 8 that all ranks see together, each sorted."""
+    shares = [
+        list(micro_batches(_order(), first, last, 8, micro_batch, rank, ranks)) for rank in range(ranks)
+    ]
+    passes = 8 // ranks // micro_batch
+    return [
+        sorted(
+            (
+                visit
+                for share in shares
+                for part in share[step * passes : (step + 1) * passes]
+                for visit in part
+            ),
+            key=lambda visit: (visit.epoch, visit.index),
+        )
+        for step in range(last - first)
+    ]
+
+
+@pytest.mark.parametrize(("ranks", "micro_batch"), [(1, 8), (1, 2), (2, 4), (2, 1), (4, 2), (8, 1)])
+def test_every_number_of_ranks_sees_the_same_global_batches(ranks: int, micro_batch: int) -> None:
+    expected = [
+        sorted(_order().batch(step, 8), key=lambda visit: (visit.epoch, visit.index)) for step in range(7)
+    ]
+    assert _global_batches(ranks, micro_batch, 0, 7) == expected
+
+
+def test_every_forward_pass_is_full() -> None:
+    parts = [part for rank in range(2) for part in micro_batches(_order(), 0, 9, 8, 2, rank, 2)]
+    assert {len(part) for part in parts} == {2}
+    assert len(parts) == 2 * 9 * 2
+
+
+@given(batch_size=st.integers(1, 30), seed=st.integers(0, 2**31))
+def test_an_epoch_visits_every_molecule_once(batch_size: int, seed: int) -> None:
+    steps = -(-3 * len(MOLECULES) // batch_size)
+    visits = [visit for step in range(steps) for visit in _order(seed).batch(step, batch_size)]
+    for epoch in range(3):
+        assert sorted(visit.index for visit in visits if visit.epoch == epoch) == MOLECULES.tolist()
+
+
+@given(step=st.integers(0, 10**6), seed=st.integers(0, 2**31))
+def test_a_batch_depends_on_seed_and_step_alone(step: int, seed: int) -> None:
+    wandering = _order(seed)
+    wandering.batch(0, 8)
+    wandering.batch(step + 5, 8)
+    assert wandering.batch(step, 8) == _order(seed).batch(step, 8)
+
+
+def test_a_resumed_run_goes_on_where_the_other_stopped() -> None:
+    whole = list(micro_batches(_order(), 0, 10, 8, 4, 1, 2))
+    assert list(micro_batches(_order(), 6, 10, 8, 4, 1, 2)) == whole[6:]
+
+
+def test_epochs_and_seeds_are_shuffled_differently() -> None:
+    def sequence(seed: int, epoch: int) -> list[int]:
+        return [visit.index for visit in _order(seed).batch(epoch, len(MOLECULES))]
+
+    sequences = {tuple(sequence(seed, epoch)) for seed in range(4) for epoch in range(4)}
+    assert len(sequences) == 16
+
+
+def test_a_batch_larger_than_the_split_repeats_it_over_epochs() -> None:
+    counts = Counter(visit.index for visit in _order().batch(0, 3 * len(MOLECULES)))
+    assert set(counts.values()) == {3}

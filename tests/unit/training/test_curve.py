@@ -1,0 +1,50 @@
+import json
+from pathlib import Path
+
+from unimol2_tasks.training.curve import Curve
+from unimol2_tasks.training.job import RunFolder
+
+
+def _example(run: RunFolder | None = None) -> Curve:
+    curve = Curve(run, [])
+    curve.add(1, {"train/loss": 3.0, "learning_rate": 0.1})
+    curve.add(2, {"train/loss": 2.0, "learning_rate": 0.2})
+    curve.add(2, {"valid/loss": 2.5})
+    return curve
+
+
+def test_metrics_of_one_step_share_a_row_and_the_rest_is_blank(tmp_path: Path) -> None:
+    _example().write(tmp_path / "curve.csv")
+    assert (tmp_path / "curve.csv").read_text().splitlines() == [
+        "step,learning_rate,train/loss,valid/loss",
+        "1,0.1,3.0,",
+        "2,0.2,2.0,2.5",
+    ]
+
+
+def test_a_series_holds_the_steps_that_have_the_metric() -> None:
+    assert _example().series("train/loss") == [(1, 3.0), (2, 2.0)]
+    assert _example().series("valid/loss") == [(2, 2.5)]
+
+
+def test_the_curve_can_be_watched_before_it_is_closed(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    _example(run)
+    summary = json.loads((run.live / "metrics.json").read_text())
+    assert summary["step"] == 2
+    assert summary["train"]["loss"] == 2.0
+    assert summary["valid"]["loss"] == 2.5
+
+
+def test_steps_taken_again_after_an_interruption_are_shown_once(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    interrupted = _example(run)
+    checkpointed = [dict(row) for row in interrupted.rows]
+    interrupted.add(3, {"train/loss": 1.0})
+
+    resumed = Curve(run, checkpointed)
+    resumed.add(3, {"train/loss": 1.5})
+    resumed.close()
+
+    shown = (run.live / "plots" / "metrics" / "train" / "loss.tsv").read_text().split()
+    assert shown == ["step", "loss", "1", "3.0", "2", "2.0", "3", "1.5"]
