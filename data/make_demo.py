@@ -17,14 +17,15 @@ from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 from rich.console import Console
 from rich.progress import track
 
+LIBRARY_ATOMS = 12
 KNOWN_MOLECULES = Path(__file__).parent / "known_molecules.csv"
 
 
 def make_demo(
-    out: Annotated[Path, typer.Option(help="Folder that gets molecules.csv and labelled.csv.")],
+    out: Annotated[Path, typer.Option(help="Folder that gets the three tables.")],
     workers: Annotated[int, typer.Option(help="Processes that compute labels.", min=1)] = 2,
 ) -> None:
-    """Write molecules.csv (known and grown molecules) and labelled.csv (small ones, with GFN2-xTB labels)."""
+    """Write molecules.csv (known and grown), labelled.csv (small, with GFN2-xTB labels) and library.csv."""
     # One thread each: sums in another order would move the last digits. The workers inherit this.
     os.environ["OMP_NUM_THREADS"] = "1"
     out.mkdir(parents=True, exist_ok=True)
@@ -32,6 +33,7 @@ def make_demo(
     labelled = list(_labelled(molecules, workers))
     _write(out / "molecules.csv", ("id", "smiles"), molecules)
     _write(out / "labelled.csv", ("id", "smiles", *(field.name for field in fields(Labels))), labelled)
+    _write(out / "library.csv", ("id", "smiles"), library(molecules))
     Console().print(f"{len(molecules)} molecules, {len(labelled)} of them labelled, in {out}")
 
 
@@ -41,6 +43,13 @@ def demo_molecules() -> list[tuple[str, str]]:
     keys = {inchikey(Chem.MolFromSmiles(smiles)) for _, smiles in known}
     grown = [s for s in grow_molecules() if inchikey(Chem.MolFromSmiles(s)) not in keys]
     return known + [(f"grown-{number:04d}", smiles) for number, smiles in enumerate(grown, start=1)]
+
+
+def library(molecules: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """List the known molecules that are about as small as the labelled ones: something to predict."""
+    return [
+        row for row in molecules if not row[0].startswith("grown-") and _heavy_atoms(row[1]) <= LIBRARY_ATOMS
+    ]
 
 
 def read_known_molecules(path: Path) -> list[tuple[str, str]]:

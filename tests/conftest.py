@@ -22,12 +22,7 @@ from unimol2_tasks.params import Params, parse_params
 
 ROOT = Path(__file__).parents[1]
 
-SMILES = (
-    "CCO CCN CCC CCCl CC=O CC#N C1CC1 C1CCC1 C1CCCC1 C1CCCCC1 c1ccccc1 Cc1ccccc1 Oc1ccccc1 Nc1ccccc1 "
-    "Fc1ccccc1 Clc1ccccc1 c1ccncc1 Cc1ccncc1 c1cc[nH]c1 c1ccoc1 c1ccsc1 Cc1ccoc1 c1cnc[nH]1 C1CCOC1 "
-    "C1CCNC1 C1COCCN1 O=C1CCCC1 O=C1CCCCC1 CC(=O)O CC(N)=O CC(C)O C[C@H](N)O c1ccc2ccccc2c1 c1ccc2[nH]ccc2c1 "
-    "CC(=O)c1ccccc1 N#Cc1ccccc1 O=Cc1ccccc1 COc1ccccc1 CSc1ccccc1 C1CCSC1"
-).split()
+SMILES = (ROOT / "tests" / "molecules.smi").read_text(encoding="utf-8").split()
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +51,9 @@ def tiny_params() -> Params:
                 "preset": "tiny", "blocks": 2, "atom_dim": 32, "heads": 2, "ffn_dim": 32, "pair_dim": 16,
                 "pair_hidden_dim": 8,
             },
-            "pretrain": {**training, "steps": 12, "warmup_steps": 2, "validate_every": 4, "checkpoint_every": 4},
+            "pretrain": {
+                **training, "steps": 12, "warmup_steps": 2, "validate_every": 4, "checkpoint_every": 4,
+            },
             "finetune": {**training, "epochs": 4, "checkpoint_every": 4},
             "evaluate": {"bootstrap": 20},
         }
@@ -97,9 +94,7 @@ def tiny_model(tiny_artifacts: Path, tiny_dataset: ArtifactRef, tiny_params: Par
     """A model pretrained on the tiny dataset."""
     from unimol2_tasks.stages import pretrain
 
-    return pretrain.run(
-        tiny_params, pretrain.PretrainInputs(tiny_dataset.uri), str(tiny_artifacts / "model")
-    )
+    return pretrain.run(tiny_params, pretrain.PretrainInputs(tiny_dataset.uri), str(tiny_artifacts / "model"))
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,10 @@ def prepare_dataset(
 
 
 @task(
-    name="pretrain model", task_run_name="pretrain on {dataset.digest:.12}", tags=["unimol2", "train"], **_CACHED
+    name="pretrain model",
+    task_run_name="pretrain on {dataset.digest:.12}",
+    tags=["unimol2", "train"],
+    **_CACHED,
 )
 def pretrain_model(
     dataset: ArtifactRef, out: str, params: Params = Params(), store: ArtifactStore | None = None
@@ -65,7 +68,7 @@ def pretrain_model(
         TrainingFailed: Training ended without a result.
     """
     with progress_artifacts():
-        ref = pretrain.run(params, pretrain.PretrainInputs(dataset.uri), out, store_of(store))
+        ref = pretrain.run(params, pretrain.PretrainInputs(_address(dataset, store)), out, store_of(store))
     _metrics_artifact("unimol2-pretraining", ref, store)
     return ref
 
@@ -89,7 +92,9 @@ def finetune_predictor(
         UserError: An artifact or a wanted label is missing.
         TrainingFailed: Training ended without a result.
     """
-    inputs = finetune.FinetuneInputs(dataset.uri, None if model is None else model.uri)
+    inputs = finetune.FinetuneInputs(
+        _address(dataset, store), None if model is None else _address(model, store)
+    )
     with progress_artifacts():
         ref = finetune.run(params, inputs, out, store_of(store))
     _metrics_artifact("unimol2-fine-tuning", ref, store)
@@ -126,10 +131,10 @@ def evaluate_predictor(
         UserError: An artifact is missing, or the split has no labels.
     """
     inputs = evaluate.EvaluateInputs(
-        predictor.uri,
-        dataset.uri,
-        {name: ref.uri for name, ref in (compare or {}).items()},
-        {name: ref.uri for name, ref in (curves or {}).items()},
+        _address(predictor, store),
+        _address(dataset, store),
+        {name: _address(ref, store) for name, ref in (compare or {}).items()},
+        {name: _address(ref, store) for name, ref in (curves or {}).items()},
     )
     with progress_artifacts():
         ref = evaluate.run(params, inputs, out, store_of(store))
@@ -152,7 +157,7 @@ def predict_table(
     Raises:
         UserError: The predictor, the table or its SMILES column is missing.
     """
-    inputs = predict.PredictInputs(predictor.uri, table, smiles_column)
+    inputs = predict.PredictInputs(_address(predictor, store), table, smiles_column)
     with progress_artifacts():
         return predict.run(params, inputs, out, store_of(store))
 
@@ -171,7 +176,7 @@ def embed_table(
     Raises:
         UserError: The model, the table or its SMILES column is missing.
     """
-    inputs = predict.PredictInputs(model.uri, table, smiles_column)
+    inputs = predict.PredictInputs(_address(model, store), table, smiles_column)
     with progress_artifacts():
         return predict.run_embed(params, inputs, out, store_of(store))
 
@@ -189,12 +194,17 @@ def fit_scaling_law(
     Raises:
         UserError: A model is missing, or the curves are too few.
     """
-    inputs = scaling.ScalingInputs([model.uri for model in models], skip_steps, seed)
+    inputs = scaling.ScalingInputs([_address(model, store) for model in models], skip_steps, seed)
     return scaling.run(inputs, out, store_of(store))
 
 
 def _fetch(ref: ArtifactRef, block: ArtifactStore | None) -> LocalArtifact:
     return store_of(block).fetch(ref.uri, digest=ref.digest)
+
+
+def _address(ref: ArtifactRef, block: ArtifactStore | None) -> str:
+    """Where an artifact is, once it is sure that it is still the one that was passed on."""
+    return _fetch(ref, block).uri
 
 
 def _metrics_artifact(key: str, ref: ArtifactRef, block: ArtifactStore | None) -> None:

@@ -26,6 +26,13 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="Run folder; everything is written below it.")] = Path(
         "runs/demo"
     ),
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            help="Folder with molecules.csv, labelled.csv (with gap_eV) and library.csv; default: embedded.",
+        ),
+    ] = None,
     params: Annotated[
         Path | None, typer.Option("--params", help="YAML file; default: the demo's own parameters.")
     ] = None,
@@ -38,10 +45,9 @@ def demo(
 
     Started again it serves finished steps from the cache and resumes an interrupted training.
     """
-    data = embedded_data()
-    settings = load_params(params or data / "params.yaml", assignments or ())
+    settings = load_params(params or embedded("params.yaml"), assignments or ())
     with progress_bars():
-        result = run(data, out, settings)
+        result = run(data or embedded("molecules.csv").parent, out, settings)
     summary = summarise(result, out)
     _show(summary, result)
 
@@ -60,11 +66,13 @@ def run(data: Path, out: Path, params: Params) -> "EndToEndResult":
     )
 
 
-def embedded_data() -> Path:
-    """The folder with the embedded tables: inside the installed package, or in the source tree."""
+def embedded(name: str) -> Path:
+    """A file of the demo: packed into the installed package, or in the source tree."""
     package = Path(unimol2_tasks.__file__).parent
-    installed = package / "demo_data"
-    return installed if installed.is_dir() else package.parent / "data" / "demo"
+    if (package / "demo_data").is_dir():
+        return package / "demo_data" / name
+    root = package.parent
+    return root / name if name == "params.yaml" else root / "data" / "demo" / name
 
 
 def summarise(result: "EndToEndResult", out: Path) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class EndToEndResult(BaseModel):
     predictions: ArtifactRef | None
 
 
-@flow(name="unimol2-end-to-end", flow_run_name="end to end into {out}")
+@flow(name="unimol2-end-to-end", flow_run_name="end to end into {out}", result_serializer="json")
 def end_to_end(
     molecules: str,
     labelled: str,

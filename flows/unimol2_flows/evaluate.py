@@ -8,7 +8,7 @@ from unimol2_tasks.params import Params
 from unimol2_tasks.tasks import evaluate_predictor
 
 
-@flow(name="unimol2-evaluate", flow_run_name="evaluate {predictor}")
+@flow(name="unimol2-evaluate", flow_run_name="evaluate {predictor}", result_serializer="json")
 def evaluate(
     predictor: str,
     dataset: str,

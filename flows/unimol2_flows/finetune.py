@@ -8,7 +8,7 @@ from unimol2_tasks.params import Params
 from unimol2_tasks.tasks import finetune_predictor, prepare_dataset
 
 
-@flow(name="unimol2-finetune", flow_run_name="fine-tune on {table}")
+@flow(name="unimol2-finetune", flow_run_name="fine-tune on {table}", result_serializer="json")
 def finetune(
     table: str,
     out: str,

@@ -8,7 +8,7 @@ from unimol2_tasks.params import Params
 from unimol2_tasks.tasks import predict_table
 
 
-@flow(name="unimol2-predict", flow_run_name="predict {table}")
+@flow(name="unimol2-predict", flow_run_name="predict {table}", result_serializer="json")
 def predict(
     predictor: str,
     table: str,

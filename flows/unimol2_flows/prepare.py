@@ -8,7 +8,7 @@ from unimol2_tasks.params import Params
 from unimol2_tasks.tasks import prepare_dataset
 
 
-@flow(name="unimol2-prepare", flow_run_name="prepare {table}")
+@flow(name="unimol2-prepare", flow_run_name="prepare {table}", result_serializer="json")
 def prepare(
     table: str,
     out: str,

@@ -8,7 +8,11 @@ from unimol2_tasks.params import Params
 from unimol2_tasks.tasks import prepare_dataset, pretrain_model
 
 
-@flow(name="unimol2-pretrain", flow_run_name="pretrain {params.model.preset} on {table}")
+@flow(
+    name="unimol2-pretrain",
+    flow_run_name="pretrain {params.model.preset} on {table}",
+    result_serializer="json",
+)
 def pretrain(
     table: str,
     out: str,

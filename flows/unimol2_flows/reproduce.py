@@ -7,7 +7,7 @@ from prefect import flow, get_run_logger, task
 from unimol2_tasks import versioning
 
 
-@task(name="dvc", task_run_name="dvc {command}", tags=["unimol2", "dvc"])
+@task(name="dvc", task_run_name="dvc {command}", tags=["unimol2", "dvc"], result_serializer="json")
 def dvc(command: str, repository: str, targets: list[str] | None = None) -> dict[str, dict[str, object]]:
     """Run `dvc pull`, `repro` or `push`; `repro` returns the stages of `dvc.lock`."""
     say = get_run_logger().info
@@ -17,7 +17,7 @@ def dvc(command: str, repository: str, targets: list[str] | None = None) -> dict
     return {}
 
 
-@flow(name="unimol2-reproduce", flow_run_name="reproduce {repository}")
+@flow(name="unimol2-reproduce", flow_run_name="reproduce {repository}", result_serializer="json")
 def reproduce(
     repository: str, targets: list[str] | None = None, pull: bool = False, push: bool = False
 ) -> dict[str, dict[str, object]]:

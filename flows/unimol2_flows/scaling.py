@@ -8,7 +8,7 @@ from unimol2_tasks.params import ModelParams, Params
 from unimol2_tasks.tasks import fit_scaling_law, prepare_dataset, pretrain_model
 
 
-@flow(name="unimol2-scaling", flow_run_name="scaling study on {table}")
+@flow(name="unimol2-scaling", flow_run_name="scaling study on {table}", result_serializer="json")
 def scaling(
     table: str,
     out: str,

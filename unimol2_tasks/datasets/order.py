@@ -11,7 +11,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-
 _WINDOW = 16
 """Steps whose molecules are sorted by size together: enough for little padding, and still well mixed."""
 

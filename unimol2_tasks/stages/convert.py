@@ -14,6 +14,7 @@ def from_released(checkpoint: Path, out: str, store: Store = Store()) -> Artifac
     Raises:
         UserError: The file is missing, or holds anything but weights and plain settings.
     """
+    from unimol2_model.released import WeightsError
     from unimol2_model.weights import convert
     from unimol2_tasks.training.network import WEIGHTS, write_config
 
@@ -24,7 +25,10 @@ def from_released(checkpoint: Path, out: str, store: Store = Store()) -> Artifac
     if found is not None:
         return found
     with store.draft(out) as draft:
-        config = convert(checkpoint, draft / WEIGHTS)
+        try:
+            config = convert(checkpoint, draft / WEIGHTS)
+        except WeightsError as error:
+            raise UserError(str(error)) from None
         write_config(draft, config)
         (draft / "curve.csv").write_text("step\n", encoding="utf-8")
         (draft / "metrics.json").write_text(json.dumps({}) + "\n", encoding="utf-8")

@@ -31,8 +31,12 @@ def main(folder: str, parent: str, ranks: str) -> None:
 
 
 def _explain_signals(run: RunFolder, exits: dict[int, int]) -> None:
-    """Put the signal that ended a rank in place of what it led to in the other ranks."""
-    ended = [f"rank {rank} by {signal.Signals(-code).name}" for rank, code in exits.items() if code < 0]
+    """Put the signal that ended a rank in place of what it led to in the other ranks.
+
+    SIGTERM is how torchrun itself ends the others once a rank has failed.
+    """
+    signals = {rank: signal.Signals(-code) for rank, code in exits.items() if code < 0}
+    ended = [f"rank {rank} by {sent.name}" for rank, sent in signals.items() if sent != signal.SIGTERM]
     if ended:
         write_json(run.failure, {"reason": "crash", "message": f"ended from outside: {', '.join(ended)}"})
 
