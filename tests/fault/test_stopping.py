@@ -76,7 +76,7 @@ def test_a_refusal_of_the_worker_is_told_once_and_not_retried(
         finetune.run(params, finetune.FinetuneInputs(tiny_dataset.uri, None), str(out))
     assert not out.exists()
     (log,) = (tmp_path / ".work").glob("predictor-*/worker.log")
-    assert log.read_text().count("choose_targets") <= 2, "each of the two ranks has refused once"
+    assert log.read_text().count("UserError: finetune.targets") <= 2, "each of the two ranks refuses once"
     assert json.loads((log.parent / "failure.json").read_text())["reason"] == "user error"
 
 

@@ -10,13 +10,19 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.serializers import JSONSerializer
-from prefect.settings import PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    PREFECT_LOCAL_STORAGE_PATH,
+    PREFECT_LOGGING_TO_API_ENABLED,
+    temporary_settings,
+)
 from prefect.states import State
-from prefect.testing.utilities import prefect_test_harness
 
 from unimol2_flows.end_to_end import EndToEndResult, end_to_end
 from unimol2_flows.prepare import prepare
 from unimol2_flows.pretrain import pretrain
+from unimol2_flows.reproduce import reproduce
 from unimol2_tasks.artifacts.manifest import MANIFEST, ArtifactRef
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.blocks import ArtifactStore, LaunchProfile
@@ -28,11 +34,17 @@ STEPS = ["molecules", "labelled", "model", "predictor", "report", "predictions.c
 
 
 @pytest.fixture(scope="module", autouse=True)
-def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A temporary Prefect server; everything Prefect writes stays below this folder."""
+def prefect_home(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A client of a Prefect server; everything it writes stays below this folder."""
     home = tmp_path_factory.mktemp("prefect")
-    settings = {PREFECT_HOME: home, PREFECT_LOCAL_STORAGE_PATH: home / "storage"}
-    with temporary_settings(updates=settings), prefect_test_harness():
+    settings = {
+        PREFECT_API_URL: prefect_server,
+        PREFECT_HOME: home,
+        PREFECT_LOCAL_STORAGE_PATH: home / "storage",
+        # What is still on its way when the server ends would be complained about.
+        PREFECT_LOGGING_TO_API_ENABLED: False,
+    }
+    with temporary_settings(updates=settings):
         yield home
 
 
@@ -82,9 +94,19 @@ def third_run(first_run: State[EndToEndResult], arguments: dict[str, Any]) -> St
 
 def states(run: State[Any]) -> list[str]:
     """Names of the final states of a flow run's tasks."""
-    this_run = FlowRunFilter(id=FlowRunFilterId(any_=[run.state_details.flow_run_id]))
     with get_client(sync_client=True) as client:
-        return [task.state_name or "" for task in client.read_task_runs(flow_run_filter=this_run)]
+        return [task.state_name or "" for task in client.read_task_runs(flow_run_filter=only(run))]
+
+
+def only(run: State[Any]) -> FlowRunFilter:
+    """What restricts a question to the server to one flow run."""
+    return FlowRunFilter(id=FlowRunFilterId(any_=[run.state_details.flow_run_id]))
+
+
+def stored(path: Path) -> Any:
+    """A result as Prefect keeps it: with its metadata where it is cached, else alone."""
+    record = json.loads(path.read_text())
+    return json.loads(record["result"]) if "metadata" in record else record
 
 
 def age(out: str) -> dict[str, int]:
@@ -115,7 +137,7 @@ def test_every_row_of_the_library_is_answered_in_its_order(
 
 def test_what_a_person_looks_at_is_on_the_server(first_run: State[EndToEndResult]) -> None:
     with get_client(sync_client=True) as client:
-        artifacts = client.read_artifacts()
+        artifacts = client.read_artifacts(flow_run_filter=only(first_run))
     named = {artifact.key: artifact for artifact in artifacts if artifact.key}
     assert "| 40 | 40 | 0 |" in named["unimol2-data-card"].data
     for key in ("unimol2-pretraining", "unimol2-fine-tuning", "unimol2-scores"):
@@ -133,20 +155,17 @@ def test_finished_work_is_served_from_the_cache(
 
 
 def test_results_are_small_json(third_run: State[EndToEndResult], prefect_home: Path) -> None:
-    files = [path for path in (prefect_home / "storage").rglob("*") if path.is_file()]
-    results = [json.loads(json.loads(path.read_text())["result"]) for path in files]
-    references = [result["data"] for result in results if "data" in result]
-    kinds = {reference["kind"] for reference in references}
+    results = [stored(path) for path in (prefect_home / "storage").iterdir()]
+    kinds = {result["data"]["kind"] for result in results if set(result["data"]) == {"kind", "uri", "digest"}}
     assert kinds == {"dataset", "model", "predictor", "report", "predictions"}
-    assert all(set(reference) == {"kind", "uri", "digest"} for reference in references)
+    assert max(path.stat().st_size for path in (prefect_home / "storage").iterdir()) < 4096
 
 
 def test_a_failure_is_stored_as_json_too(tmp_path: Path, prefect_home: Path) -> None:
     with pytest.raises(UserError):
         prepare(str(tmp_path / "none.csv"), str(tmp_path / "dataset"))
     newest = max((prefect_home / "storage").iterdir(), key=lambda path: path.stat().st_mtime_ns)
-    stored = json.loads(newest.read_text())
-    assert "none.csv: cannot be read" in json.loads(stored.get("result", newest.read_text()))["message"]
+    assert "none.csv: cannot be read" in stored(newest)["message"]
 
 
 def test_a_failed_training_can_be_read_by_another_process() -> None:
@@ -229,3 +248,12 @@ def test_a_replaced_artifact_is_refused_by_the_next_step(
     passed_on = first_run.result().model.model_copy(update={"digest": "0" * 64})
     with pytest.raises(ArtifactError, match="expected 000000000000; it was replaced"):
         embed_table.fn(passed_on, arguments["library"], f"{arguments['out']}/e.csv", arguments["params"])
+
+
+def test_a_dvc_project_is_reproduced_by_a_flow(dvc_project: Path) -> None:
+    (dvc_project / "dvc.yaml").write_text("stages: {make: {cmd: echo 42 > answer.txt, outs: [answer.txt]}}\n")
+    stages = reproduce(str(dvc_project))
+    assert stages["make"]["cmd"] == "echo 42 > answer.txt"
+    assert (dvc_project / "answer.txt").read_text() == "42\n"
+    with pytest.raises(UserError, match=r"no dvc\.yaml there"):
+        reproduce(str(dvc_project / ".dvc"))

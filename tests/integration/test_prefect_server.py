@@ -1,39 +1,24 @@
 import json
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from unimol2_tasks.artifacts.store import Store
 
-PREFECT = Path(sys.executable).with_name("prefect")
 FLOWS = ["end-to-end", "evaluate", "finetune", "predict", "prepare", "pretrain", "reproduce", "scaling"]
 
 
 @pytest.fixture
-def server(tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
-    """A Prefect server of its own, which commands use too; gives a client of its API."""
+def server(prefect_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
+    """A client of a Prefect server that commands use too."""
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    command = [str(PREFECT), "server", "start", "--host", "127.0.0.1", "--port", str(free_port)]
-    log = tmp_path / "server.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
-    api = f"http://127.0.0.1:{free_port}/api"
-    monkeypatch.setenv("PREFECT_API_URL", api)
-    try:
-        with httpx.Client(base_url=api, timeout=30) as client:
-            _wait_until(lambda: _is_healthy(client, process, log), "the server answers")
-            yield client
-    finally:
-        _end(process)
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    with httpx.Client(base_url=prefect_server, timeout=30) as client:
+        yield client
 
 
 @pytest.fixture
@@ -69,37 +54,11 @@ def test_every_flow_is_deployed_and_a_worker_runs_one(
         cwd=project,
     )
     run_command("prefect", "worker", "start", "--pool", "unimol2", "--run-once", cwd=project)
-    (run,) = server.post("/flow_runs/filter", json={}).json()
+    runs = {"deployments": {"id": {"any_": [deployments["prepare"]["id"]]}}}
+    (run,) = server.post("/flow_runs/filter", json=runs).json()
     assert run["state_name"] == "Completed"
     assert run["name"] == "prepare data/demo/molecules.csv"
     dataset = Store().fetch(str(project / "runs" / "prepare"), "dataset")
     assert dataset.manifest.rows is not None
     assert dataset.manifest.rows.out == 40
     assert dataset.manifest.params["conformers"] == 1
-
-
-def _is_healthy(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> bool:
-    assert process.poll() is None, log.read_text()
-    try:
-        return client.get("/health").is_success
-    except httpx.TransportError:
-        return False
-
-
-def _wait_until(condition: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{seconds:.0f} s passed before {what}"
-        time.sleep(0.2)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Stop the server and everything it started."""
-    tree = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-    process.terminate()
-    _, alive = psutil.wait_procs(tree, timeout=15)
-    for left in alive:
-        left.kill()
-    psutil.wait_procs(alive, timeout=5)
-    process.wait()
-    assert not any(part.is_running() for part in tree)

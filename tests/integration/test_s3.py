@@ -167,9 +167,10 @@ def test_a_missing_bucket_is_noticed_before_the_work(store: Store, s3_environmen
             attempt()
 
 
-def test_an_unreachable_server_is_named(free_port: int, tmp_path: Path) -> None:
-    options = S3Options(f"http://127.0.0.1:{free_port}", "key", "secret", "us-east-1")
-    with pytest.raises(ArtifactError, match=rf"s3://unimol2/runs: S3 failed: .*{free_port}"):
+def test_an_unreachable_server_is_named(free_port: Callable[[], int], tmp_path: Path) -> None:
+    port = free_port()
+    options = S3Options(f"http://127.0.0.1:{port}", "key", "secret", "us-east-1")
+    with pytest.raises(ArtifactError, match=rf"s3://unimol2/runs: S3 failed: .*{port}"):
         Store(options, tmp_path).fetch("s3://unimol2/runs")
 
 

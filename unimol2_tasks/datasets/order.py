@@ -43,26 +43,29 @@ class Order:
     def batch(self, step: int, batch_size: int) -> list[Visit]:
         """The global batch of a step (counted from 0)."""
         if self.sizes is None:
-            return self._visits(step * batch_size, batch_size)
+            return _as_visits(*self._sequence(step * batch_size, batch_size))
         window, place = divmod(step, _WINDOW)
-        visits = self._visits(window * _WINDOW * batch_size, _WINDOW * batch_size)
+        epochs, indices = self._sequence(window * _WINDOW * batch_size, _WINDOW * batch_size)
         rng = np.random.default_rng([self.seed, window, _WINDOW])
-        sizes = self.sizes[[visit.index for visit in visits]]
         # Ties are broken at random: else a molecule would always meet the same others.
-        by_size = np.lexsort((rng.random(len(visits)), sizes))
-        chosen = int(rng.permutation(_WINDOW)[place]) * batch_size
-        return [visits[k] for k in by_size[chosen : chosen + batch_size]]
+        by_size = np.lexsort((rng.random(len(indices)), self.sizes[indices]))
+        start = int(rng.permutation(_WINDOW)[place]) * batch_size
+        chosen = by_size[start : start + batch_size]
+        return _as_visits(epochs[chosen], indices[chosen])
 
-    def _visits(self, position: int, amount: int) -> list[Visit]:
-        """Consecutive visits of the endless sequence."""
+    def _sequence(self, position: int, amount: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Epochs and indices `[amount]` of consecutive visits of the endless sequence."""
         count = len(self.indices)
-        visits: list[Visit] = []
-        while len(visits) < amount:
-            epoch, offset = divmod(position, count)
-            part = _shuffled(count, self.seed, epoch)[offset : offset + amount - len(visits)]
-            visits.extend(Visit(epoch, int(index)) for index in self.indices[part])
-            position += len(part)
-        return visits
+        epochs, offsets = np.divmod(np.arange(position, position + amount), count)
+        indices = np.empty(amount, dtype=np.int64)
+        for epoch in np.unique(epochs):
+            here = epochs == epoch
+            indices[here] = self.indices[_shuffled(count, self.seed, int(epoch))[offsets[here]]]
+        return epochs, indices
+
+
+def _as_visits(epochs: NDArray[np.int64], indices: NDArray[np.int64]) -> list[Visit]:
+    return [Visit(int(epoch), int(index)) for epoch, index in zip(epochs, indices, strict=True)]
 
 
 # A batch spans two epochs at most in practice; drawing a permutation of millions anew takes seconds.

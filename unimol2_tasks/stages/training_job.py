@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from pathlib import Path
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import Recipe, Store
@@ -21,22 +20,16 @@ def train_artifact(job: Job, training: TrainingParams, recipe: Recipe, out: str,
         UserError: The job refused its inputs or parameters.
         TrainingFailed: It ended without a result; started again, it goes on from its last checkpoint.
     """
-    found = store.find(recipe, out)
-    if found is not None:
-        return found
     run = RunFolder(store.work_folder(out, recipe))
-    started = time.monotonic()
-    supervise(job, run, training.ranks, training.threads)
-    with store.draft(out) as draft:
-        copy_result(run, draft)
-        ref = store.publish(draft, out, recipe, run={"seconds": round(time.monotonic() - started, 1)})
-    shutil.rmtree(run.path)
+    ref = store.find(recipe, out)
+    if ref is None:
+        started = time.monotonic()
+        supervise(job, run, training.ranks, training.threads)
+        with store.draft(out) as draft:
+            shutil.copytree(run.result, draft, dirs_exist_ok=True)
+            ref = store.publish(draft, out, recipe, run={"seconds": round(time.monotonic() - started, 1)})
+    shutil.rmtree(run.path, ignore_errors=True)
     return ref
-
-
-def copy_result(run: RunFolder, folder: Path) -> None:
-    """Copy a job's finished files."""
-    shutil.copytree(run.result, folder, dirs_exist_ok=True)
 
 
 def determining(training: TrainingParams) -> dict[str, object]:

@@ -29,7 +29,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def runs(train: Any) -> dict[str, RunFolder]:
     """Two ranks each; and one run on a single rank."""
     two_ranks: dict[str, RunFolder] = train("pretrain", VARIANTS, ranks=2)
-    return two_ranks | train("pretrain", {"one rank": {}}, ranks=1)
+    one_rank: dict[str, RunFolder] = train("pretrain", {"one rank": {}}, ranks=1)
+    return two_ranks | one_rank
 
 
 def _curve(folder: Path, metric: str) -> list[float]:

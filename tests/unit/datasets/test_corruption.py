@@ -105,11 +105,11 @@ def test_every_atom_gets_its_turn_to_be_masked() -> None:
 
 def test_gaussian_noise_has_the_asked_width_on_all_atoms() -> None:
     samples = _samples(noise_scale=0.2, flat_probability=0.0)
-    squares = np.concatenate([(sample.positions - sample.target_positions) ** 2 for sample in samples])
+    noise = [sample.positions - np.asarray(sample.target_positions) for sample in samples]
     atoms = len(ASPIRIN.tokens)
     # Alignment takes the three translations and three rotations out of the 3n displacements.
     expected = 0.2 * np.sqrt((3 * atoms - 6) / (3 * atoms))
-    assert np.sqrt(squares.mean()) == pytest.approx(expected, rel=0.02)
+    assert np.sqrt(np.mean(np.square(noise))) == pytest.approx(expected, rel=0.02)
 
 
 def test_noised_positions_need_no_further_motion() -> None:

@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from unimol2_tasks.datasets.order import Order, Visit, micro_batches
 
 MOLECULES = np.array([3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37])
 
 
-def _order(seed: int = 0) -> Order:
-    return Order(MOLECULES, seed)
+SIZES = np.random.default_rng(0).integers(1, 30, MOLECULES.max() + 1)
+
+
+def _order(seed: int = 0, sizes: NDArray[np.int64] | None = SIZES) -> Order:
+    return Order(MOLECULES, seed, sizes)
 
 
 def _global_batches(ranks: int, micro_batch: int, first: int, last: int) -> list[list[Visit]]:
@@ -53,9 +57,31 @@ def test_every_forward_pass_is_full() -> None:
 @given(batch_size=st.integers(1, 30), seed=st.integers(0, 2**31))
 def test_an_epoch_visits_every_molecule_once(batch_size: int, seed: int) -> None:
     steps = -(-3 * len(MOLECULES) // batch_size)
-    visits = [visit for step in range(steps) for visit in _order(seed).batch(step, batch_size)]
+    order = _order(seed, sizes=None)
+    visits = [visit for step in range(steps) for visit in order.batch(step, batch_size)]
     for epoch in range(3):
         assert sorted(visit.index for visit in visits if visit.epoch == epoch) == MOLECULES.tolist()
+
+
+@given(batch_size=st.integers(1, 30), seed=st.integers(0, 2**31))
+def test_sorting_by_size_changes_the_company_and_not_the_visits(batch_size: int, seed: int) -> None:
+    def seen(sizes: NDArray[np.int64] | None) -> Counter[Visit]:
+        order = _order(seed, sizes)
+        return Counter(visit for step in range(2 * 16) for visit in order.batch(step, batch_size))
+
+    assert seen(SIZES) == seen(None)
+
+
+def test_batches_of_similar_molecules_pad_less() -> None:
+    sizes = np.random.default_rng(1).integers(5, 60, 5000)
+
+    def padded(known: NDArray[np.int64] | None) -> int:
+        """Places that 48 batches of 32 take, filled or not."""
+        order = Order(np.arange(len(sizes)), 0, known)
+        batches = ([visit.index for visit in order.batch(step, 32)] for step in range(48))
+        return sum(len(batch) * int(sizes[batch].max()) for batch in batches)
+
+    assert padded(sizes) < 0.65 * padded(None)
 
 
 @given(step=st.integers(0, 10**6), seed=st.integers(0, 2**31))
@@ -73,12 +99,12 @@ def test_a_resumed_run_goes_on_where_the_other_stopped() -> None:
 
 def test_epochs_and_seeds_are_shuffled_differently() -> None:
     def sequence(seed: int, epoch: int) -> list[int]:
-        return [visit.index for visit in _order(seed).batch(epoch, len(MOLECULES))]
+        return [visit.index for visit in _order(seed, sizes=None).batch(epoch, len(MOLECULES))]
 
     sequences = {tuple(sequence(seed, epoch)) for seed in range(4) for epoch in range(4)}
     assert len(sequences) == 16
 
 
 def test_a_batch_larger_than_the_split_repeats_it_over_epochs() -> None:
-    counts = Counter(visit.index for visit in _order().batch(0, 3 * len(MOLECULES)))
+    counts = Counter(visit.index for visit in _order(sizes=None).batch(0, 3 * len(MOLECULES)))
     assert set(counts.values()) == {3}
