@@ -55,7 +55,7 @@ def _columns() -> list[ProgressColumn]:
     return [
         SpinnerColumn(finished_text="[green]✓"),
         TextColumn("{task.description:<12}"),
-        BarColumn(bar_width=28),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),

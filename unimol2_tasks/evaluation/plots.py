@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from unimol2_tasks.evaluation.charts import ACCENT, INK, SERIES, Chart, LegendEntry, axes, chart
@@ -49,6 +50,9 @@ def curve_chart(curve: Curve) -> Chart:
                 lowest, highest = min(lowest, float(ys.min())), max(highest, float(ys.max()))
         if 0 < lowest < highest / 20 < np.inf:
             ax.set_yscale("log")
+            # matplotlib writes powers of ten in its own mathematics, which SVG text would show as source.
+            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            ax.yaxis.set_minor_formatter(NullFormatter())
         ax.set(xlabel=curve.x_label, ylabel=curve.y_label)
         return chart(ax, curve.title, legend=tuple(legend))
 

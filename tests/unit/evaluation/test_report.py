@@ -197,3 +197,11 @@ def test_an_empty_report_has_no_empty_sections() -> None:
 def test_a_curve_of_unequal_lengths_is_refused() -> None:
     with pytest.raises(ValueError, match="curve 'loss', line 'training'"):
         render_report(Report("t", "s", curves=[Curve("loss", "x", "y", {"training": ([1, 2], [1])})]))
+
+
+def test_a_loss_that_falls_far_has_readable_numbers_on_its_axis() -> None:
+    steps = np.arange(1.0, 50.0)
+    curve = Curve("training", "step", "loss", {"loss": (steps, 1.0 / steps**2)})
+    page = render_report(Report(title="t", summary="s", curves=[curve]))
+    assert "mathdefault" not in page
+    assert re.search(r">0\.01<", page)
