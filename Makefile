@@ -20,7 +20,7 @@ demo: setup
 	$(BIN)/unimol2 demo --out runs/demo
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -25,9 +25,10 @@ class TrainingFailed(RuntimeError):  # noqa: N818 - it names what happened, as P
     """Training ended without a result, for a reason that no input explains.
 
     Attributes:
-        reason: `stopped`, `out of memory`, `communication`, `hang` or `crash`.
+        reason: `stopped`, `out of memory`, `communication`, `hang`, `error` (an exception in our code or a
+            library's) or `crash` (a process ended without a word).
     """
 
-    def __init__(self, message: str, reason: str) -> None:
+    def __init__(self, message: str, reason: str = "crash") -> None:
         super().__init__(message)
         self.reason = reason

@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from unimol2_tasks.errors import ParameterError
 
-PRESETS = ("tiny", "42M", "84M", "164M", "310M", "570M", "1.1B")
 SplitKind = Literal["scaffold", "random"]
 
 
@@ -52,7 +51,9 @@ class PrepareParams(Section):
 class ModelParams(Section):
     """The network: a preset, or a preset with some dimensions changed."""
 
-    preset: Literal["tiny", "42M", "84M", "164M", "310M", "570M", "1.1B"] = "tiny"
+    preset: Literal["tiny", "42M", "84M", "164M", "310M", "570M", "1.1B"] = Field(
+        "tiny", description="A size of the paper, or tiny for a laptop."
+    )
     blocks: int | None = Field(None, ge=1, description="Transformer blocks.")
     atom_dim: int | None = Field(None, ge=16, description="Width of the atom track.")
     heads: int | None = Field(
@@ -209,13 +210,17 @@ def load_params(path: Path | None = None, assignments: Sequence[str] = ()) -> Pa
     Raises:
         ParameterError: The file cannot be read, or a key or value is refused; names file and key.
     """
-    source = path or Path("params.yaml")
+    file = path or Path("params.yaml")
     values: dict[str, Any] = {}
-    if path is not None or source.is_file():
-        values = _read_yaml(source)
+    sources = []
+    if path is not None or file.is_file():
+        values = _read_yaml(file)
+        sources.append(str(file))
     for assignment in assignments:
         _assign(values, assignment)
-    return parse_params(values, str(source))
+    if assignments:
+        sources.append("--set")
+    return parse_params(values, " with ".join(sources) or "parameters")
 
 
 def parse_params(values: dict[str, Any], source: str = "parameters") -> Params:
@@ -224,8 +229,10 @@ def parse_params(values: dict[str, Any], source: str = "parameters") -> Params:
     Raises:
         ParameterError: A key is unknown or a value impossible.
     """
+    # A section without a key is None in YAML, and means its defaults.
+    given = {section: {} if content is None else content for section, content in values.items()}
     try:
-        return Params.model_validate(values)
+        return Params.model_validate(given)
     except ValidationError as error:
         lines = [_explain(problem) for problem in error.errors()]
         raise ParameterError(f"{source}: " + "; ".join(lines)) from None
@@ -236,6 +243,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParameterError(f"{path}: no such parameter file; give --params FILE") from None
+    except OSError as error:
+        raise ParameterError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParameterError(f"{path}: not a YAML file: {error}") from None
     if values is None:
@@ -253,7 +262,9 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
     if not separator or not all(keys):
         raise ParameterError(f"--set {assignment}: expected section.key=value")
     for key in keys[:-1]:
-        inner = values.setdefault(key, {})
+        if values.get(key) is None:
+            values[key] = {}
+        inner = values[key]
         if not isinstance(inner, dict):
             raise ParameterError(f"--set {assignment}: {key} is a value, not a section")
         values = inner
@@ -266,6 +277,8 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
 def _explain(problem: Any) -> str:
     location = [str(part) for part in problem["loc"]]
     key = ".".join(location) or "(all)"
+    if problem["type"] == "value_error":
+        return f"{key}: {problem['ctx']['error']}"
     if problem["type"] != "extra_forbidden":
         return f"{key}: {problem['msg']}, got {problem['input']!r:.80}"
     known = _known_keys(location[:-1])

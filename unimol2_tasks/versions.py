@@ -10,7 +10,7 @@ from unimol2_tasks import __version__
 
 @cache
 def code_version() -> str:
-    """The release and a digest of the installed sources of all three packages.
+    """The release and a digest of the installed sources that determine artifacts; flows only chain them.
 
     An edited working copy has another version than the release it grew from, so that no cache and no
     resumed run mixes the two.

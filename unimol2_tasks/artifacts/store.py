@@ -1,15 +1,14 @@
 """Where artifacts live: a folder or S3, complete or absent, verified on every read."""
 
 import hashlib
-import os
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from unimol2_tasks.artifacts import s3_artifacts
+from unimol2_tasks.artifacts.drafts import draft_in, open_to_readers, sync, sync_tree
 from unimol2_tasks.artifacts.manifest import (
     MANIFEST,
     ArtifactRef,
@@ -22,14 +21,7 @@ from unimol2_tasks.artifacts.manifest import (
     read_manifest,
     verify_files,
 )
-from unimol2_tasks.artifacts.s3 import (
-    S3Options,
-    check_reachable,
-    create_object,
-    is_s3,
-    open_s3,
-    s3_errors,
-)
+from unimol2_tasks.artifacts.s3 import S3Options, is_s3, open_s3, s3_errors
 from unimol2_tasks.errors import ArtifactError, UserError
 from unimol2_tasks.versions import code_version
 
@@ -81,7 +73,7 @@ class Store:
             ArtifactError: Something else is there already; it is never overwritten.
         """
         if is_s3(out):
-            return self._find_on_s3(recipe, out)
+            return s3_artifacts.find(self.s3, out, recipe.kind, recipe.fingerprint)
         folder = Path(out)
         if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
             return None
@@ -103,16 +95,9 @@ class Store:
         parent = self.cache.parent if is_s3(out) else Path(out).parent
         return parent.absolute() / ".work" / f"{recipe.kind}-{recipe.fingerprint[:16]}"
 
-    @contextmanager
-    def draft(self, out: str) -> Iterator[Path]:
+    def draft(self, out: str) -> AbstractContextManager[Path]:
         """A folder to write into, gone afterwards unless `publish` moved it to `out`."""
-        parent = Path(out).absolute().parent if not is_s3(out) else self.cache.absolute()
-        parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".draft-", dir=parent))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        return draft_in(self.cache.absolute() if is_s3(out) else Path(out).absolute().parent)
 
     def publish(
         self,
@@ -137,16 +122,16 @@ class Store:
             run=run,
         )
         if is_s3(out):
-            return self._publish_on_s3(draft, out, manifest)
+            return s3_artifacts.publish(self.s3, draft, out, manifest)
         (draft / MANIFEST).write_text(dump(manifest), encoding="utf-8")
-        draft.chmod(0o755)
+        open_to_readers(draft)
         sync_tree(draft)
         target = Path(out).absolute()
         try:
             draft.rename(target)
         except OSError:
             raise ArtifactError(f"{out}: appeared while it was being made; choose another --out") from None
-        _sync(target.parent)
+        sync(target.parent)
         return ArtifactRef(kind=manifest.kind, uri=str(out), digest=manifest.digest)
 
     def fetch(self, uri: str, kind: Kind | None = None, digest: str | None = None) -> LocalArtifact:
@@ -161,8 +146,8 @@ class Store:
             ArtifactError: It is missing, incomplete, damaged, of another kind or of another digest.
         """
         if is_s3(uri):
-            uri = self._resolve(uri, kind)
-            folder = self._download(uri)
+            uri = s3_artifacts.resolve(self.s3, uri, kind)
+            folder = s3_artifacts.download(self.s3, uri, self.cache.absolute())
         else:
             folder = Path(uri)
             if not (folder / MANIFEST).is_file():
@@ -214,88 +199,6 @@ class Store:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.partial")
         shutil.copyfile(source, partial)
-        _sync(partial)
+        sync(partial)
         partial.replace(target)
-        _sync(target.parent)
-
-    def _publish_on_s3(self, draft: Path, out: str, manifest: Manifest) -> ArtifactRef:
-        uri = f"{out.rstrip('/')}/{manifest.kind}/{manifest.digest}"
-        with s3_errors(uri):
-            fs = open_s3(self.s3)
-            if not fs.exists(f"{uri}/{MANIFEST}"):
-                for entry in manifest.files:
-                    fs.put_file(str(draft / entry.path), f"{uri}/{entry.path}")
-                # Whoever was first has published the same content: its digest is in the key.
-                create_object(fs, f"{uri}/{MANIFEST}", dump(manifest).encode())
-        return ArtifactRef(kind=manifest.kind, uri=uri, digest=manifest.digest)
-
-    def _find_on_s3(self, recipe: Recipe, out: str) -> ArtifactRef | None:
-        with s3_errors(out):
-            fs = open_s3(self.s3)
-            check_reachable(fs, out)
-            for key in fs.glob(f"{out.rstrip('/')}/{recipe.kind}/*/{MANIFEST}"):
-                uri = f"s3://{key.removesuffix('/' + MANIFEST)}"
-                manifest = read_manifest(fs.cat_file(key), f"s3://{key}")
-                if manifest.fingerprint == recipe.fingerprint:
-                    return ArtifactRef(kind=manifest.kind, uri=uri, digest=manifest.digest)
-        return None
-
-    def _resolve(self, uri: str, kind: Kind | None) -> str:
-        uri = uri.rstrip("/")
-        with s3_errors(uri):
-            fs = open_s3(self.s3)
-            check_reachable(fs, uri)
-            if fs.exists(f"{uri}/{MANIFEST}"):
-                return uri
-            found = [
-                f"s3://{key.removesuffix('/' + MANIFEST)}"
-                for key in fs.glob(f"{uri}/{kind or '*'}/*/{MANIFEST}")
-            ]
-        if len(found) == 1:
-            return str(found[0])
-        if found:
-            raise ArtifactError(
-                f"{uri}: holds {len(found)} artifacts; name one of: {', '.join(sorted(found)[:5])}"
-            )
-        raise ArtifactError(f"{uri}: no {kind or 'artifact'} there (no {MANIFEST})")
-
-    def _download(self, uri: str) -> Path:
-        with s3_errors(uri):
-            fs = open_s3(self.s3)
-            text = fs.cat_file(f"{uri}/{MANIFEST}")
-            manifest = read_manifest(text, f"{uri}/{MANIFEST}")
-            target = self.cache.absolute() / manifest.kind / manifest.digest
-        if (target / MANIFEST).is_file():
-            return target
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with self.draft(str(target)) as draft:
-            for entry in manifest.files:
-                local = draft / entry.path
-                local.parent.mkdir(parents=True, exist_ok=True)
-                with s3_errors(f"{uri}/{entry.path}"):
-                    fs.get_file(f"{uri}/{entry.path}", str(local))
-            verify_files(draft, manifest, uri)
-            (draft / MANIFEST).write_bytes(text)
-            sync_tree(draft)
-            try:
-                draft.rename(target)
-            except OSError:
-                # Another process has fetched the same artifact meanwhile.
-                if not (target / MANIFEST).is_file():
-                    raise
-        return target
-
-
-def sync_tree(folder: Path) -> None:
-    """Force every file and folder below `folder` to the disk."""
-    for path in folder.rglob("*"):
-        _sync(path)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(target.parent)

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from threading import Thread
@@ -19,6 +20,7 @@ from typing import Any, Generic, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from unimol2_tasks.chemistry.rejection import Rejected, RejectionStage
+from unimol2_tasks.errors import UserError
 
 ItemT = TypeVar("ItemT")
 ValueT = TypeVar("ValueT")
@@ -125,6 +127,11 @@ class _Mapping(Generic[ItemT, ValueT]):
     def _collect(self, batch: list[ItemT], future: "Future[_Answer[ValueT]]") -> list[ValueT | Rejected]:
         try:
             answer = future.result()
+        except BrokenProcessPool:
+            raise UserError(
+                "the processes that prepare molecules cannot start; in a script of your own, call under "
+                '`if __name__ == "__main__":`, because each of them imports the script first'
+            ) from None
         except (TimeoutError, ProcessExpired) as failure:
             if len(batch) == 1:
                 return [Rejected(self._stage, self._explain(failure))]

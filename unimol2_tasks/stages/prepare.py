@@ -1,6 +1,5 @@
 """From a table of molecules to a dataset."""
 
-import hashlib
 import json
 import logging
 import time
@@ -28,7 +27,6 @@ from unimol2_tasks.progress import report
 
 _LOGGER = logging.getLogger(__name__)
 _SHOWN_REASONS = 3
-_HASH_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +79,7 @@ def _recipe(params: PrepareParams, inputs: PrepareInputs, store: Store) -> Recip
     # The number of workers changes how long it takes, not what comes out.
     settings = params.model_dump(mode="json", exclude={"workers"})
     columns = {key: value for key, value in asdict(inputs).items() if key != "table"}
-    digest = hashlib.sha256()
-    with store.open(inputs.table) as stream:
-        while block := stream.read(_HASH_BLOCK):
-            digest.update(block)
-    return Recipe("dataset", settings | {"columns": columns}, {"table": digest.hexdigest()})
+    return Recipe("dataset", settings | {"columns": columns}, {"table": store.digest(inputs.table)})
 
 
 def _identify(table: Table, params: PrepareParams) -> _Molecules:

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch.distributed as dist
 
+from unimol2_tasks.artifacts.drafts import sync_tree
 from unimol2_tasks.artifacts.manifest import MANIFEST, sha256_of
-from unimol2_tasks.artifacts.store import sync_tree
 
 _TAG = "state"
 _logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from unimol2_tasks.artifacts.store import sync_tree
+from unimol2_tasks.artifacts.drafts import sync_tree
 from unimol2_tasks.params import Params
 
 

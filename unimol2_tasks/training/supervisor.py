@@ -82,6 +82,8 @@ class _Attempt:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=self._environment(),
+                # Outside of any repository: dvclive would look for one around it, and make it a DVC project.
+                cwd=self.run.path.absolute().anchor,
                 start_new_session=True,
             )
         try:
@@ -100,9 +102,13 @@ class _Attempt:
         return [sys.executable, "-m", module, str(self.run.path.absolute()), str(os.getpid()), *ranks]
 
     def _environment(self) -> dict[str, str]:
-        """This process's environment with the threads shared out; collectives warn on every call."""
+        """This process's environment with the threads shared out; collectives warn on every call.
+
+        The worker's metrics are not those of the DVC stage that it may run in; the artifact's are.
+        """
         threads = self.threads or max(1, len(os.sched_getaffinity(0)) // self.ranks)
-        return {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DVC_")}
+        return {**inherited, "OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"}
 
     def _follow(self, pid: int) -> None:
         beat = read_json(self.run.heartbeat)
