@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from unimol2_tasks import versioning
-from unimol2_tasks.artifacts import store as store_module
+from unimol2_tasks.artifacts import s3_artifacts
 from unimol2_tasks.artifacts.manifest import MANIFEST, ArtifactRef, Rows
 from unimol2_tasks.artifacts.s3 import S3Options
 from unimol2_tasks.artifacts.single_file import find_file, publish_file
@@ -85,7 +85,7 @@ def test_an_interrupted_upload_is_no_artifact_and_is_finished_by_the_next(
         raise ConnectionResetError("connection lost")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "create_object", lose_connection)
+        patch.setattr(s3_artifacts, "create_object", lose_connection)
         with pytest.raises(ArtifactError, match="S3 failed: connection lost"):
             publish(store, prefix)
     assert len(keys(client, prefix)) == 1
@@ -99,7 +99,7 @@ def test_of_two_publishers_at_once_both_succeed_and_one_manifest_is_created(
     store: Store, prefix: str, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = threading.Barrier(2)
-    create_object = store_module.create_object
+    create_object = s3_artifacts.create_object
 
     def create_together(*arguments: Any) -> None:
         together.wait(timeout=30)
@@ -107,7 +107,7 @@ def test_of_two_publishers_at_once_both_succeed_and_one_manifest_is_created(
 
     refs: list[ArtifactRef] = []
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "create_object", create_together)
+        patch.setattr(s3_artifacts, "create_object", create_together)
         in_threads(lambda number: refs.append(publish(store, prefix, seconds=number)))
     assert len(refs) == 2
     assert refs[0] == refs[1]
@@ -122,13 +122,13 @@ def test_two_readers_may_fetch_the_same_artifact_into_one_cache(
 ) -> None:
     ref = publish(store, prefix)
     together = threading.Barrier(2)
-    sync_tree = store_module.sync_tree
+    sync_tree = s3_artifacts.sync_tree
 
     def sync_together(folder: Path) -> None:
         sync_tree(folder)
         together.wait(timeout=30)
 
-    monkeypatch.setattr(store_module, "sync_tree", sync_together)
+    monkeypatch.setattr(s3_artifacts, "sync_tree", sync_together)
     fetched: list[ArtifactRef] = []
     in_threads(lambda _: fetched.append(store.fetch(ref.uri).ref))
     assert fetched == [ref, ref]
