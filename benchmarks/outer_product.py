@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from rich.console import Console
@@ -80,8 +81,8 @@ def compare(config: ModelConfig, atoms: int, batch: int, repetitions: int) -> Re
     kept = [kept_bytes(form, layer, a, b, norm) for form in forms]
     return Result(
         atoms=atoms,
-        forward=ratio_of_times([lambda form=form: infer(form, a, b, norm) for form in forms], repetitions),
-        training=ratio_of_times([lambda form=form: train(form, a, b, norm) for form in forms], repetitions),
+        forward=ratio_of_times([partial(infer, form, a, b, norm) for form in forms], repetitions),
+        training=ratio_of_times([partial(train, form, a, b, norm) for form in forms], repetitions),
         kept=kept[0] / kept[1],
         kept_mib=kept[1] / 2**20,
     )
@@ -93,7 +94,7 @@ def infer(form: Product, a: Tensor, b: Tensor, norm: Tensor) -> None:
 
 
 def train(form: Product, a: Tensor, b: Tensor, norm: Tensor) -> None:
-    form(a, b, norm).sum().backward()
+    torch.autograd.backward(form(a, b, norm).sum())
 
 
 def ratio_of_times(calls: Sequence[Callable[[], None]], repetitions: int) -> float:

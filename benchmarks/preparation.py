@@ -36,7 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sample = take_sample(options.table, options.sample, Path(folder))
         rates = measure(sample, options.workers, options.conformers, options.repetitions)
-    title = f"preparation of {options.sample} molecules, {options.conformers} conformer(s), {cores} cores"
+    title = f"{options.sample} molecules, conformers: {options.conformers}, cores: {cores}"
     table = Table("workers", "molecules / s", "speed-up", "per worker", title=title)
     alone = rates[options.workers[0]] / options.workers[0]
     for workers, rate in rates.items():
