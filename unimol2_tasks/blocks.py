@@ -31,7 +31,7 @@ class ArtifactStore(Block):
     _block_type_slug = "unimol2-artifact-store"
 
     endpoint_url: str | None = Field(None, description="Address of an S3-compatible server; empty for AWS.")
-    region: str | None = Field(None, description="Region of the bucket.")
+    region: str = Field(..., description="Region of the bucket; us-east-1 where the server knows none.")
     access_key: str | None = Field(None, description="Access key; empty where a role gives access.")
     secret_key: SecretStr | None = Field(None, description="Secret key; empty where a role gives access.")
     cache: Path = Field(
@@ -58,7 +58,7 @@ class LaunchProfile(Block):
     _block_type_name = "Uni-Mol2 Launch Profile"
     _block_type_slug = "unimol2-launch-profile"
 
-    ranks: int = Field(1, ge=1, description="Training processes, one per GPU.")
+    ranks: int = Field(..., ge=1, description="Training processes, one per GPU.")
     threads: int | None = Field(None, ge=1, description="CPU threads of each; empty shares out the cores.")
     hang_seconds: float = Field(900.0, gt=0, description="Seconds without a step after which it restarts.")
     max_restarts: int = Field(2, ge=0, description="Restarts after a crash or a hang.")

@@ -189,7 +189,11 @@ def scaling_predict(
     from unimol2_tasks.stages.scaling import read_law
 
     chosen = ScalingLaw.paper() if law is None else read_law(Store().fetch(law, "law").path)
-    typer.echo(f"{float(chosen.predict(millions, steps)):.4f}")
+    try:
+        loss = float(chosen.predict(millions, steps))
+    except ValueError as error:
+        raise UserError(f"scaling predict: {error}") from None
+    typer.echo(f"{loss:.4f}")
 
 
 @app.command()
@@ -208,7 +212,9 @@ def convert(
 
 
 @app.command()
-def verify(artifact: Annotated[str, typer.Argument(help="Any artifact.")]) -> None:
+def verify(
+    artifact: Annotated[str, typer.Argument(help="Any artifact, a folder or a file such as predictions.")],
+) -> None:
     """Check an artifact: manifest, sizes, hashes, tables."""
     from unimol2_tasks.stages.verify import verify as check
 

@@ -224,7 +224,7 @@ def test_tasks_work_one_by_one_in_somebody_elses_flow(
 
     @flow
     def screening(predictor: ArtifactRef, model: ArtifactRef, library: str) -> list[ArtifactRef]:
-        store = ArtifactStore(cache=tmp_path / "cache")
+        store = ArtifactStore(region="us-east-1", cache=tmp_path / "cache")
         dataset = prepare_dataset.submit(library, str(tmp_path / "dataset"), arguments["params"], store=store)
         predictions = predict_table.submit(
             predictor, library, str(tmp_path / "p.parquet"), wait_for=[dataset]

@@ -3,10 +3,15 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools.validation import validate
 
+from unimol2_flows.prepare import prepare
+from unimol2_flows.pretrain import pretrain
 from unimol2_tasks.artifacts.store import Store
 
 FLOWS = ["end-to-end", "evaluate", "finetune", "predict", "prepare", "pretrain", "reproduce", "scaling"]
@@ -62,3 +67,17 @@ def test_every_flow_is_deployed_and_a_worker_runs_one(
     assert dataset.manifest.rows is not None
     assert dataset.manifest.rows.out == 40
     assert dataset.manifest.params["conformers"] == 1
+
+
+def test_saved_blocks_can_be_given_to_deployments(
+    server: httpx.Client, project: Path, run_command: Callable[..., Any]
+) -> None:
+    run_command("prefect", "block", "register", "--module", "unimol2_tasks.blocks", cwd=project)
+    types = {entry["slug"] for entry in server.post("/block_types/filter", json={}).json()}
+    assert {"unimol2-artifact-store", "unimol2-launch-profile"} <= types
+    block = {"$ref": {"block_document_id": str(uuid4())}}
+    # The server refuses what fits both a plain value and a reference.
+    for flow, parameter in ((prepare, "store"), (pretrain, "launch"), (pretrain, "store")):
+        schema = parameter_schema(flow.fn).model_dump_for_openapi()
+        given = {"table": "a.csv", "out": "b", parameter: block}
+        assert validate(given, schema, raise_on_error=False, preprocess=True) == []

@@ -1,4 +1,8 @@
-"""Artifacts that are one file, such as predictions: the file, and its manifest beside it, written last."""
+"""Artifacts that are one file, such as predictions, with their manifest beside them.
+
+A single file appears in one step, so here the manifest comes first: an interruption leaves a manifest
+without its file, which counts as nothing, and never a file of unknown origin.
+"""
 
 from pathlib import Path
 
@@ -39,8 +43,24 @@ def find_file(store: Store, recipe: Recipe, out: str) -> ArtifactRef | None:
     return ArtifactRef(kind=manifest.kind, uri=out, digest=manifest.digest)
 
 
+def verify_file(store: Store, uri: str) -> Manifest | None:
+    """The manifest of the file at `uri` if the file is as it says; None where there is no manifest.
+
+    Raises:
+        ArtifactError: The file is missing or was changed.
+    """
+    manifest = _manifest_of(store, uri)
+    if manifest is None:
+        return None
+    if not _exists(store, uri):
+        raise ArtifactError(f"{uri}: missing, although its manifest is there; make it again")
+    if store.digest(uri) != manifest.files[0].sha256:
+        raise ArtifactError(f"{uri}: was changed since it was made; make it again")
+    return manifest
+
+
 def publish_file(store: Store, draft: Path, out: str, recipe: Recipe, rows: Rows) -> ArtifactRef:
-    """Make the single file of a finished draft visible at `out`, then its manifest at `<out>.manifest.json`.
+    """Write the manifest of a finished draft to `<out>.manifest.json`, then its single file to `out`.
 
     The file has to have the name that `out` ends with.
     """
@@ -52,10 +72,10 @@ def publish_file(store: Store, draft: Path, out: str, recipe: Recipe, rows: Rows
         code_version=code_version(),
         rows=rows,
     )
-    store.put_file(draft / manifest.files[0].path, out)
     description = draft / MANIFEST
     description.write_text(dump(manifest), encoding="utf-8")
     store.put_file(description, f"{out}.{MANIFEST}")
+    store.put_file(draft / manifest.files[0].path, out)
     return ArtifactRef(kind=manifest.kind, uri=out, digest=manifest.digest)
 
 

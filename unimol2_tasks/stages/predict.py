@@ -157,7 +157,6 @@ def _prepare(table: Table, folder: Path, prepare: PrepareParams, params: Params)
             if record is not None:
                 shards.write(record)
                 ids.append(row.id)
-            progress.report("conformers", len(rows))
         if not ids:
             first = rows[0]
             raise TableError(
@@ -180,7 +179,8 @@ def _records(
         stage="conformers",
     )
     with closing(outcomes):
-        for row in rows:
+        for done, row in enumerate(rows, start=1):
+            progress.report("conformers", done, len(rows))
             if isinstance(row, Reject):
                 yield _Row(row.row, str(row.row), row.input, row.reason), None
                 continue

@@ -110,7 +110,7 @@ def _identify(table: Table, params: PrepareParams) -> _Molecules:
     merged = merge_duplicates(identified, params.duplicate_labels)
     if merged.conflicts:
         _LOGGER.warning(
-            "%s: duplicates of %d molecules disagree on a label; kept: their %s",
+            "%s: molecules whose duplicates disagree on a label: %d; kept: their %s",
             table.uri,
             merged.conflicts,
             params.duplicate_labels,

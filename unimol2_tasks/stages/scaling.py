@@ -51,6 +51,7 @@ def run(inputs: ScalingInputs, out: str, store: Store = Store()) -> ArtifactRef:
             "constants": {name: getattr(fitted.law, name) for name in "abcdef"},
             "metrics": fitted.metrics,
             "sizes": fitted.sizes,
+            "agreeing_starts": fitted.agreeing_starts,
         }
         (draft / LAW).write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         return store.publish(draft, out, recipe)

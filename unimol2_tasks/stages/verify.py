@@ -2,18 +2,23 @@
 
 from collections.abc import Iterator
 
+from unimol2_tasks.artifacts.single_file import verify_file
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.datasets.shards import open_dataset
 
 
 def verify(uri: str, store: Store = Store()) -> Iterator[str]:
-    """Check an artifact and say what was found, line by line.
+    """Check an artifact, a folder or a file such as predictions, and say what was found, line by line.
 
     Raises:
         ArtifactError: Something is missing, damaged or breaks its table's schema.
     """
-    artifact = store.fetch(uri)
-    manifest = artifact.manifest
+    manifest = verify_file(store, uri)
+    if manifest is None:
+        artifact = store.fetch(uri)
+        manifest = artifact.manifest
+        if manifest.kind == "dataset":
+            yield f"{len(open_dataset(artifact.path)):,} molecules, all tables valid"
     yield f"{manifest.kind} {manifest.digest}"
     yield f"made by unimol2-tasks {manifest.code_version}"
     size = sum(entry.size for entry in manifest.files)
@@ -21,7 +26,5 @@ def verify(uri: str, store: Store = Store()) -> Iterator[str]:
     if manifest.rows is not None:
         rows = manifest.rows
         yield f"rows: {rows.rows_in:,} in = {rows.out:,} out + {rows.rejects:,} rejects"
-    if manifest.kind == "dataset":
-        yield f"{len(open_dataset(artifact.path)):,} molecules, all tables valid"
     for name, digest in manifest.parents.items():
         yield f"made from {name} {digest}"

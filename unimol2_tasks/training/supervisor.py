@@ -5,6 +5,7 @@ It never trusts an exit code: a job has succeeded when its result folder is ther
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,7 +50,11 @@ def supervise(job: Job, run: RunFolder, ranks: int, threads: int | None = None) 
         run.job.write_text(job.model_dump_json(indent=1), encoding="utf-8")
         supervision = job.params.supervision
         for attempt in range(supervision.max_restarts + 1):
-            reason = _Attempt(job, run, supervision, ranks, threads).run_to_end()
+            try:
+                reason = _Attempt(job, run, supervision, ranks, threads).run_to_end()
+            except UserError:
+                _forget_if_nothing_was_done(run)
+                raise
             if run.result.is_dir():
                 return
             if reason not in _WORTH_REPEATING or attempt == supervision.max_restarts:
@@ -156,6 +161,12 @@ def _workers(pid: int) -> list[psutil.Process]:
         except psutil.NoSuchProcess:
             continue
     return found or [psutil.Process(pid)]
+
+
+def _forget_if_nothing_was_done(run: RunFolder) -> None:
+    """A refused job will be started with other inputs, under another key; nobody would come back for this."""
+    if not any(run.checkpoints.glob("step-*")):
+        shutil.rmtree(run.path)
 
 
 def _account(job: Job, run: RunFolder, reason: str) -> str:
