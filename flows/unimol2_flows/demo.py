@@ -3,9 +3,11 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import psutil
 import typer
 from rich.panel import Panel
 from rich.table import Table
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from unimol2_flows.end_to_end import EndToEndResult
 
 TARGET = "gap_eV"
+_SERVER_GRACE_SECONDS = 10.0
 _MODEL, _SCRATCH = "Uni-Mol2", "Uni-Mol2 without pretraining"
 _MEAN = "mean of the training set"
 
@@ -97,6 +100,7 @@ def summarise(result: "EndToEndResult", out: Path) -> dict[str, Any]:
 def _confine_prefect(home: Path) -> None:
     """Keep Prefect's server, database and results below `home`; it reads these when it is imported."""
     home.mkdir(parents=True, exist_ok=True)
+    _end_forgotten_servers(home)
     # Somebody's own server is not for the demo.
     os.environ.pop("PREFECT_API_URL", None)
     os.environ.update(
@@ -110,6 +114,17 @@ def _confine_prefect(home: Path) -> None:
             "PREFECT_LOGGING_LEVEL": "WARNING",
         }
     )
+
+
+def _end_forgotten_servers(home: Path) -> None:
+    """End the temporary server of a demo that was killed: it outlives its owner and holds the database."""
+    for process in psutil.process_iter(["cmdline"]):
+        if "prefect.server.api.server:create_app" not in (process.info["cmdline"] or ()):
+            continue
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.environ().get("PREFECT_HOME") == str(home.absolute()):
+                process.terminate()
+                process.wait(_SERVER_GRACE_SECONDS)
 
 
 def _read(path: Path) -> Any:

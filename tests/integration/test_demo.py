@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 SMALL = (
@@ -81,3 +82,22 @@ def test_the_same_run_again_elsewhere_gives_the_same_summary(
     assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
     weights = Path("demo") / "predictor" / "model.safetensors"
     assert (tmp_path / weights).read_bytes() == (folder / weights).read_bytes()
+
+
+def test_the_server_of_a_killed_demo_is_ended_by_the_next(tmp_path: Path) -> None:
+    from unimol2_flows import demo
+
+    home = tmp_path / ".prefect"
+    # What Prefect's temporary server looks like from outside, without its start-up of 20 s.
+    stand_in = [sys.executable, "-c", "import time; time.sleep(600)", "prefect.server.api.server:create_app"]
+    own, other = (
+        subprocess.Popen(stand_in, env={**os.environ, "PREFECT_HOME": str(place)})
+        for place in (home, tmp_path / "somebody-else")
+    )
+    try:
+        demo._end_forgotten_servers(home)
+        assert not psutil.pid_exists(own.pid)
+        assert other.poll() is None
+    finally:
+        own.kill()
+        other.kill()

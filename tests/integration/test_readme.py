@@ -26,6 +26,8 @@ def commands(block: str) -> list[str]:
 @pytest.fixture
 def clone(tmp_path: Path, project_root: Path, tiny_params: Params) -> Path:
     """A working copy with a hundredth of the embedded molecules and parameters that take seconds."""
+    if shutil.which("git") is None:
+        pytest.skip("git, which DVC needs, is not on this machine")
     for name in ("dvc.yaml", "prefect.yaml", ".dvc", ".dvcignore", "flows"):
         source = project_root / name
         ignored = shutil.ignore_patterns("__pycache__", "tmp", "cache")
