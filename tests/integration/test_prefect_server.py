@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,11 +38,24 @@ def project(tmp_path: Path, project_root: Path, tiny_table: Path) -> Path:
     return project
 
 
+def readme_commands(project_root: Path) -> list[str]:
+    """The README's way to deployments, but for the server, whose port is another here, and the worker."""
+    text = (project_root / "README.md").read_text(encoding="utf-8")
+    block = next(
+        block for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) if "prefect server" in block
+    )
+    start, address, *commands, worker = block.strip().splitlines()
+    assert start == "prefect server start --background"
+    assert address.startswith("prefect config set PREFECT_API_URL=")
+    assert worker == "prefect worker start --pool unimol2"
+    return commands
+
+
 def test_every_flow_is_deployed_and_a_worker_runs_one(
-    server: httpx.Client, project: Path, run_command: Callable[..., Any]
+    server: httpx.Client, project: Path, project_root: Path, run_command: Callable[..., Any]
 ) -> None:
-    run_command("prefect", "work-pool", "create", "unimol2", "--type", "process", cwd=project)
-    run_command("prefect", "--no-prompt", "deploy", "--all", cwd=project)
+    for command in readme_commands(project_root):
+        run_command(*command.split(), cwd=project)
     deployments = {entry["name"]: entry for entry in server.post("/deployments/filter", json={}).json()}
     assert sorted(deployments) == FLOWS
     assert all(entry["description"] and entry["tags"] == ["unimol2"] for entry in deployments.values())

@@ -19,8 +19,6 @@ OUTPUTS = "outputs.npy"
 
 def predict(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> None:
     """Write `[n, T]` predictions in label units, or `[n, D]` embeddings, in dataset order."""
-    if job.model is None:
-        raise UserError("prediction needs a predictor or model")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(job.params.predict.threads or len(os.sched_getaffinity(0)))
     network, finish = _network(job, device)
@@ -52,7 +50,7 @@ def _network(
 
     def embed(batch: MoleculeBatch) -> torch.Tensor:
         """The molecule token of the last block."""
-        atoms: torch.Tensor = backbone(batch).atoms
-        return atoms[:, 0]
+        molecules: torch.Tensor = backbone(batch).molecules
+        return molecules
 
     return embed, lambda outputs: outputs

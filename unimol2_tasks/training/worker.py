@@ -6,7 +6,6 @@ supervisor believes that file and the result, never an exit code.
 
 import faulthandler
 import logging
-import os
 import signal
 import sys
 import traceback
@@ -87,6 +86,4 @@ def _reason(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    # torchrun may start several; each binds its own threads.
-    os.environ.setdefault("PYTHONWARNINGS", "ignore")
     sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))
