@@ -174,7 +174,6 @@ class PredictParams(Section):
     """Prediction and embedding of any table."""
 
     batch_size: int = Field(128, ge=1, description="Molecules per forward pass.")
-    chunk_rows: int = Field(10_000, ge=1, description="Rows held at once.")
     threads: int | None = Field(None, ge=1, description="CPU threads; none: all cores.")
 
 

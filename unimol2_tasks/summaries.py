@@ -1,11 +1,11 @@
 """Artifacts in a few lines, for people: data cards and score tables."""
 
-import csv
 import json
 from collections import Counter
 from pathlib import Path
 
 from unimol2_tasks.artifacts.store import LocalArtifact
+from unimol2_tasks.datasets.ledger import read_ledger
 
 _REASONS_SHOWN = 5
 
@@ -31,10 +31,14 @@ def data_card(dataset: LocalArtifact) -> str:
 
 
 def reject_reasons(ledger: Path) -> list[tuple[str, int]]:
-    """The stages that rejected most rows, most first."""
-    with ledger.open(newline="", encoding="utf-8") as stream:
-        counts = Counter(row["stage"] for row in csv.DictReader(stream))
-    return counts.most_common(_REASONS_SHOWN)
+    """The stages that rejected most rows, most first.
+
+    Raises:
+        ArtifactError: The file is no reject ledger.
+    """
+    stages: Counter[str] = Counter(reject.stage for reject in read_ledger(ledger))
+    return stages.most_common(_REASONS_SHOWN)
+
 
 
 def score_rows(report: Path) -> list[dict[str, str | float]]:

@@ -34,7 +34,7 @@ def test_the_projects_own_file_is_accepted(project_root: Path) -> None:
         ({"pretrian": {}}, "pretrian: unknown key; did you mean pretrain?"),
         (
             {"predict": {"colour": "blue"}},
-            "predict.colour: unknown key; known: batch_size, chunk_rows, threads",
+            "predict.colour: unknown key; known: batch_size, threads",
         ),
     ],
 )

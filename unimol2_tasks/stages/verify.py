@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from unimol2_tasks.artifacts.single_file import verify_file
 from unimol2_tasks.artifacts.store import Store
+from unimol2_tasks.datasets.ledger import read_ledger
 from unimol2_tasks.datasets.shards import open_dataset
 
 
@@ -18,7 +19,9 @@ def verify(uri: str, store: Store = Store()) -> Iterator[str]:
         artifact = store.fetch(uri)
         manifest = artifact.manifest
         if manifest.kind == "dataset":
-            yield f"{len(open_dataset(artifact.path)):,} molecules, all tables valid"
+            rejects = read_ledger(artifact.path / "rejects.csv")
+            molecules = open_dataset(artifact.path)
+            yield f"{len(molecules):,} molecules and {len(rejects):,} rejects, all tables valid"
     yield f"{manifest.kind} {manifest.digest}"
     yield f"made by unimol2-tasks {manifest.code_version}"
     size = sum(entry.size for entry in manifest.files)
