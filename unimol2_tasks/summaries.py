@@ -40,7 +40,6 @@ def reject_reasons(ledger: Path) -> list[tuple[str, int]]:
     return stages.most_common(_REASONS_SHOWN)
 
 
-
 def score_rows(report: Path) -> list[dict[str, str | float]]:
     """The metrics of a report, a row per target and method."""
     metrics = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
