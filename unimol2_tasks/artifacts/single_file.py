@@ -38,8 +38,7 @@ def find_file(store: Store, recipe: Recipe, out: str) -> ArtifactRef | None:
         raise ArtifactError(
             f"{out}: was made from other inputs, parameters or code; choose another --out or remove it"
         )
-    if store.digest(out) != manifest.files[0].sha256:
-        raise ArtifactError(f"{out}: was changed since it was made; choose another --out or remove it")
+    _refuse_changed(store, out, manifest)
     return ArtifactRef(kind=manifest.kind, uri=out, digest=manifest.digest)
 
 
@@ -54,8 +53,7 @@ def verify_file(store: Store, uri: str) -> Manifest | None:
         return None
     if not _exists(store, uri):
         raise ArtifactError(f"{uri}: missing, although its manifest is there; make it again")
-    if store.digest(uri) != manifest.files[0].sha256:
-        raise ArtifactError(f"{uri}: was changed since it was made; make it again")
+    _refuse_changed(store, uri, manifest)
     return manifest
 
 
@@ -77,6 +75,11 @@ def publish_file(store: Store, draft: Path, out: str, recipe: Recipe, rows: Rows
     store.put_file(description, f"{out}.{MANIFEST}")
     store.put_file(draft / manifest.files[0].path, out)
     return ArtifactRef(kind=manifest.kind, uri=out, digest=manifest.digest)
+
+
+def _refuse_changed(store: Store, uri: str, manifest: Manifest) -> None:
+    if store.digest(uri) != manifest.files[0].sha256:
+        raise ArtifactError(f"{uri}: was changed since it was made; choose another --out or remove it")
 
 
 def _exists(store: Store, out: str) -> bool:

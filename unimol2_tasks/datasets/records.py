@@ -1,7 +1,7 @@
 """One stored molecule, and how its arrays become columns of bytes and back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,14 @@ class MoleculeRecord(PreparedMolecule):
     """Its name in the source, else its row."""
     labels: tuple[float | None, ...]
     """[T] in the dataset's order; None where missing."""
+
+    @classmethod
+    def of(
+        cls, prepared: PreparedMolecule, row: int, name: str, labels: tuple[float | None, ...] = ()
+    ) -> "MoleculeRecord":
+        """A prepared molecule with its source row (from 1), its name there and its labels."""
+        values = {field.name: getattr(prepared, field.name) for field in fields(prepared)}
+        return cls(**values, row=row, id=name, labels=labels)
 
 
 def arrow_schema(label_names: Sequence[str]) -> pa.Schema:

@@ -149,6 +149,12 @@ class MoleculeDataset:
         return self._text("scaffold", index)
 
     @cached_property
+    def conformers(self) -> NDArray[np.int64]:
+        """[n] stored conformers per molecule."""
+        columns = [batch["conformers"].to_numpy(zero_copy_only=False) for batch in self._batches]
+        return np.concatenate(columns).astype(np.int64)
+
+    @cached_property
     def _labels(self) -> NDArray[np.float64]:
         columns = [
             np.concatenate(

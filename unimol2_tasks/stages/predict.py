@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -188,11 +188,7 @@ def _records(
             if isinstance(result, Rejected):
                 yield _Row(row.row, row.id, row.smiles, result.reason), None
                 continue
-            values = {field.name: getattr(result, field.name) for field in fields(result)}
-            yield (
-                _Row(row.row, row.id, row.smiles, None),
-                MoleculeRecord(**values, row=row.row, id=row.id, labels=()),
-            )
+            yield _Row(row.row, row.id, row.smiles, None), MoleculeRecord.of(result, row.row, row.id)
 
 
 def _frame(rows: Sequence[_Row], values: NDArray[np.float64], names: Sequence[str] | None) -> pl.DataFrame:

@@ -5,14 +5,14 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef, Rows
 from unimol2_tasks.artifacts.store import Recipe, Store
 from unimol2_tasks.chemistry.pool import map_molecules
-from unimol2_tasks.chemistry.preparation import PreparedMolecule, identify, prepare_molecule
+from unimol2_tasks.chemistry.preparation import identify, prepare_molecule
 from unimol2_tasks.chemistry.rejection import Rejected
 from unimol2_tasks.chemistry.splits import SPLITS, Split, assign_splits
 from unimol2_tasks.datasets.columns import ColumnChoice
@@ -157,13 +157,8 @@ def _prepare(rows: list[InputRow], params: PrepareParams) -> Iterator[MoleculeRe
             if isinstance(outcome.result, Rejected):
                 yield _reject(row, outcome.result)
             else:
-                yield _record(row, outcome.result)
+                yield MoleculeRecord.of(outcome.result, row.row, row.id, row.labels)
             report("conformers", done, len(rows))
-
-
-def _record(row: InputRow, prepared: PreparedMolecule) -> MoleculeRecord:
-    values = {field.name: getattr(prepared, field.name) for field in fields(prepared)}
-    return MoleculeRecord(**values, row=row.row, id=row.id, labels=row.labels)
 
 
 def _reject(row: InputRow, rejected: Rejected) -> Reject:

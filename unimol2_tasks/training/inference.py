@@ -56,7 +56,7 @@ def predict_molecules(
         if outputs is None:
             outputs = np.zeros((len(indices), values.shape[1]))
         for (place, _), value in zip(places, values, strict=True):
-            outputs[place] += weight * value / dataset.record(int(indices[place])).conformers
+            outputs[place] += weight * value / dataset.conformers[indices[place]]
         done += len(places)
         progress(done)
     if outputs is None:
@@ -68,9 +68,8 @@ def _batches(
     dataset: MoleculeDataset, indices: NDArray[np.int64], batch_size: int, share: Share
 ) -> Iterator[tuple[list[tuple[int, int]], float]]:
     """This share's batches of (place, conformer), small molecules first, and 0 for a repeated filler."""
-    records = [dataset.record(int(index)) for index in indices]
-    order = sorted(range(len(indices)), key=lambda place: (len(records[place].tokens), place))
-    visits = [(place, k) for place in order for k in range(records[place].conformers)]
+    order = np.argsort(dataset.atoms[indices], kind="stable").tolist()
+    visits = [(place, k) for place in order for k in range(dataset.conformers[indices[place]])]
     batches = [visits[start : start + batch_size] for start in range(0, len(visits), batch_size)]
     rounds = -(-len(batches) // share.ranks)
     for turn in range(rounds):

@@ -23,7 +23,7 @@ def predict(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> Non
     torch.set_num_threads(job.params.predict.threads or len(os.sched_getaffinity(0)))
     network, finish = _network(job, device)
     dataset = open_dataset(job.dataset)
-    conformers = sum(dataset.record(index).conformers for index in range(len(dataset)))
+    conformers = int(dataset.conformers.sum())
 
     def progress(done: int) -> None:
         write_json(run.heartbeat, {"step": done, "steps": conformers, "detail": ""})
