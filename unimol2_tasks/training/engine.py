@@ -34,6 +34,17 @@ def start_distributed(params: TrainingParams) -> torch.device:
     return device
 
 
+def leave_distributed() -> None:
+    """Wait until every rank is here, then leave the process group; does nothing outside of one.
+
+    A rank that ends while another still writes its result would have that one killed by torchrun, and gloo's
+    threads, left to the interpreter's exit, now and then abort the process there.
+    """
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
 def import_deepspeed() -> Any:
     """DeepSpeed with its chatter turned down to warnings."""
     import logging

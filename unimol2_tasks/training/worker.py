@@ -48,6 +48,8 @@ def main(folder: Path, parent: int) -> int:
 
 
 def _run(job: Job, run: RunFolder, stop: StopRequest) -> None:
+    from unimol2_tasks.training.engine import leave_distributed
+
     if job.kind == "pretrain":
         from unimol2_tasks.training.pretrain import pretrain
 
@@ -60,6 +62,7 @@ def _run(job: Job, run: RunFolder, stop: StopRequest) -> None:
         from unimol2_tasks.training.predict import predict
 
         predict(job, run, stop)
+    leave_distributed()
 
 
 def _explain(run: RunFolder, error: BaseException) -> None:

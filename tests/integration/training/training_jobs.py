@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from unimol2_tasks.errors import UserError
+from unimol2_tasks.training.engine import leave_distributed
 from unimol2_tasks.training.finetune import finetune
 from unimol2_tasks.training.job import Job, RunFolder, write_json
 from unimol2_tasks.training.pretrain import pretrain
@@ -24,3 +25,4 @@ def run_job(run: RunFolder) -> None:
 if __name__ == "__main__":
     for folder in sys.argv[1:]:
         run_job(RunFolder(Path(folder)))
+    leave_distributed()
