@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from unimol2_model.backbone import BackboneOutput, UniMol2Backbone
     from unimol2_model.batch import MoleculeBatch
+    from unimol2_model.batching import batch_by_pairs
     from unimol2_model.config import ModelConfig
     from unimol2_model.molecule import Molecule
     from unimol2_model.pretraining import PretrainingLoss, PretrainingOutput, UniMol2ForPretraining
@@ -28,6 +29,7 @@ _MODULE_OF = {
     "UniMol2ForPretraining": "pretraining",
     "UniMol2ForProperties": "property",
     "WeightsError": "released",
+    "batch_by_pairs": "batching",
     "convert": "weights",
     "load_weights": "weights",
     "read_config": "weights",
@@ -45,6 +47,7 @@ __all__ = [
     "UniMol2ForPretraining",
     "UniMol2ForProperties",
     "WeightsError",
+    "batch_by_pairs",
     "convert",
     "load_weights",
     "read_config",

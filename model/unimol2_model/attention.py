@@ -5,7 +5,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from unimol2_model.config import Initialisation, ModelConfig
-from unimol2_model.layers import Linear, draw_linear
+from unimol2_model.kernels import product
+from unimol2_model.layers import Linear, NormedLinear, draw_linear
 
 
 class PairBias(nn.Module):
@@ -25,10 +26,7 @@ class PairBias(nn.Module):
 
     def forward(self, pairs: Tensor, keys: Tensor) -> Tensor:
         """Return [B, H, N, N] for pairs [B, N, N, P] and the key mask [B, 1, 1, N] that is added."""
-        size, n = pairs.shape[:2]
-        # Writing heads first spares the copy that the attention kernels would need.
-        logits = self.weight @ pairs.flatten(1, 2).transpose(1, 2)  # (B, H, N * N)
-        return logits.view(size, -1, n, n) + (self.bias.view(-1, 1, 1) + keys)
+        return product(pairs, self.weight, self.bias).permute(0, 3, 1, 2) + keys
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -37,14 +35,14 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention without a gate; logits are q·k / √(head width) + pair bias."""
+    """LayerNorm, then multi-head attention without a gate; logits are q·k / √(head width) + pair bias."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         rule, dim = config.initialisation, config.atom_dim
         self.heads = config.heads
         self.dropout = config.attention_dropout
-        self.qkv = Linear(rule, dim, (dim, "attention"), (dim, "attention"), (dim, "attention"), bias=False)
+        self.qkv = NormedLinear(rule, dim, (dim, "attention"), (dim, "attention"), (dim, "attention"), bias=False)
         self.pair_bias = PairBias(rule, config.pair_dim, config.heads)
         self.out = Linear(rule, dim, (dim, "last"))
 

@@ -10,7 +10,7 @@ from unimol2_model.attention import SelfAttention
 from unimol2_model.batch import MoleculeBatch
 from unimol2_model.config import ModelConfig
 from unimol2_model.embedding import AtomEmbedding, Geometry, PairEmbedding
-from unimol2_model.layers import Transition
+from unimol2_model.layers import Dropout, Transition
 from unimol2_model.masks import Masks
 from unimol2_model.pair import OuterProduct, TriangleMultiplication
 
@@ -23,38 +23,31 @@ class BackboneOutput(NamedTuple):
     pairs: Tensor
     """[B, N, N, P]."""
 
-    @property
-    def molecules(self) -> Tensor:
-        """[B, D], the molecule token: one embedding per molecule."""
-        return self.atoms[:, 0]
-
 
 class Block(nn.Module):
-    """One pre-norm block of both tracks."""
+    """One block of both tracks; each of its five branches begins with a LayerNorm (Uni-Mol2, figure 2)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         rule, dim, pair_dim = config.initialisation, config.atom_dim, config.pair_dim
-        self.attention_norm = nn.LayerNorm(dim)
         self.attention = SelfAttention(config)
-        self.atom_transition_norm = nn.LayerNorm(dim)
         self.atom_transition = Transition(rule, dim, config.ffn_dim, config.activation_dropout)
-        self.outer_product_norm = nn.LayerNorm(dim)
         self.outer_product = OuterProduct(config)
-        self.triangle_norm = nn.LayerNorm(pair_dim)
         self.triangle = TriangleMultiplication(config)
-        self.pair_transition_norm = nn.LayerNorm(pair_dim)
         self.pair_transition = Transition(rule, pair_dim, pair_dim, config.activation_dropout)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.row_dropout = RowDropout(config.pair_dropout)
 
-    def forward(self, atoms: Tensor, pairs: Tensor, masks: Masks) -> tuple[Tensor, Tensor]:
-        """Return the updated atoms [B, N, D] and pairs [B, N, N, P]."""
-        atoms = atoms + self.dropout(self.attention(self.attention_norm(atoms), pairs, masks.keys))
-        atoms = atoms + self.dropout(self.atom_transition(self.atom_transition_norm(atoms)))
-        pairs = pairs + self.dropout(self.outer_product(self.outer_product_norm(atoms), masks))
-        pairs = pairs + self.row_dropout(self.triangle(self.triangle_norm(pairs), masks.triangle_scale))
-        pairs = pairs + self.dropout(self.pair_transition(self.pair_transition_norm(pairs)))
+    def forward(
+        self, atoms: Tensor, pairs: Tensor, masks: Masks, pairs_wanted: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Return the updated atoms [B, N, D] and pairs [B, N, N, P], the latter as they were if not wanted."""
+        atoms = atoms + self.dropout(self.attention(atoms, pairs, masks.keys))
+        atoms = atoms + self.dropout(self.atom_transition(atoms))
+        if pairs_wanted:
+            pairs = pairs + self.dropout(self.outer_product(atoms, masks))
+            pairs = pairs + self.row_dropout(self.triangle(pairs, masks.triangle_scale))
+            pairs = pairs + self.dropout(self.pair_transition(pairs))
         return atoms, pairs
 
 
@@ -101,12 +94,28 @@ class UniMol2Backbone(nn.Module):
             geometry: of the batch's positions, where the caller has it already.
         """
         geometry = Geometry.of(batch.positions) if geometry is None else geometry
+        atoms, pairs, masks = self._run_blocks(batch, geometry, pairs_wanted=True)
+        return BackboneOutput(atoms * masks.places, pairs * masks.pairs)
+
+    def embed(self, batch: MoleculeBatch) -> Tensor:
+        """Return the molecule token [B, D], one embedding per molecule.
+
+        The last block's pair update, which it does not depend on, is left out.
+        """
+        atoms, _, _ = self._run_blocks(batch, Geometry.of(batch.positions), pairs_wanted=False)
+        return atoms[:, 0]
+
+    def _run_blocks(
+        self, batch: MoleculeBatch, geometry: Geometry, pairs_wanted: bool
+    ) -> tuple[Tensor, Tensor, Masks]:
         atoms = self.atom_norm(self.atom_embedding(batch))
         pairs = self.pair_norm(self.pair_embedding(batch, geometry.distances))
         masks = Masks.of(batch.atom_mask, self.config.length_rule, atoms.dtype)
-        for block in self.blocks:
+        last = len(self.blocks) - 1
+        for place, block in enumerate(self.blocks):
+            wanted = pairs_wanted or place < last
             if self.checkpoint_activations and torch.is_grad_enabled():
-                atoms, pairs = checkpoint(block, atoms, pairs, masks, use_reentrant=False)
+                atoms, pairs = checkpoint(block, atoms, pairs, masks, wanted, use_reentrant=False)
             else:
-                atoms, pairs = block(atoms, pairs, masks)
-        return BackboneOutput(atoms * masks.places, pairs * masks.pairs)
+                atoms, pairs = block(atoms, pairs, masks, wanted)
+        return atoms, pairs, masks

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from unimol2_model.batching import padded_atoms
 from unimol2_model.molecule import ATOM_FEATURES, BOND_FEATURES, Molecule
 
 # How many rows the embedding has that each field points into (released code).
@@ -57,23 +58,22 @@ class MoleculeBatch:
     """[B, n, 3] float32, Å."""
 
     @classmethod
-    def collate(cls, molecules: Sequence[Molecule], *, pad_to_atoms: int | None = None) -> Self:
+    def collate(cls, molecules: Sequence[Molecule], *, buckets: Sequence[int] | None = None) -> Self:
         """Pad molecules to one length and stack them.
 
         Args:
             molecules: at least one.
-            pad_to_atoms: pad to this many atoms, for fixed shapes; default: the largest molecule.
+            buckets: pad to the smallest of these numbers of atoms that holds all molecules, so that a
+                compiled network sees few shapes; default: the largest molecule.
 
         Raises:
-            ValueError: no molecules, a molecule larger than `pad_to_atoms`, an index outside its embedding,
-                or targets that only some of the molecules have.
+            ValueError: no molecules, a molecule larger than the largest bucket, an index outside its
+                embedding, or targets that only some of the molecules have.
         """
         if not molecules:
             raise ValueError("a batch needs at least one molecule, got none")
         lengths = np.array([molecule.atoms for molecule in molecules])
-        width = int(lengths.max()) if pad_to_atoms is None else pad_to_atoms
-        if width < lengths.max():
-            raise ValueError(f"pad_to_atoms={width} is less than the {lengths.max()} atoms of a molecule")
+        width = int(padded_atoms(lengths, buckets).max())
         padded: dict[str, Any] = {
             field.name: _pad(molecules, field.name, width)
             for field in fields(cls)
@@ -117,16 +117,21 @@ def _pad(molecules: Sequence[Molecule], field: str, width: int) -> Tensor | None
     atom_axes = 2 if field in _PAIR_FIELDS else 1
     shape = (len(arrays), *(width,) * atom_axes, *_TRAILING_SHAPE.get(field, ()))
     padded = np.zeros(shape, dtype=np.float32 if field.endswith("positions") else np.int64)
-    for row, array in zip(padded, present, strict=True):
-        row[tuple(slice(length) for length in array.shape)] = array
+    for k, array in enumerate(present):
+        n = len(array)
+        if atom_axes == 2:
+            padded[k, :n, :n] = array
+        else:
+            padded[k, :n] = array
     if field in VOCABULARY:
         _check_range(field, padded, VOCABULARY[field])
     return torch.from_numpy(padded)
 
 
-def _check_range(field: str, padded: npt.NDArray[Any], rows: int) -> None:
-    # Out of range, an index is a memory fault on the CPU and a dead process on a GPU.
-    if padded.min() >= 0 and padded.max() < rows:
+def _check_range(field: str, padded: npt.NDArray[np.int64], rows: int) -> None:
+    # Out of range, an index is a memory fault on the CPU and a dead process on a GPU. Read as unsigned, a
+    # negative index is a huge one, so that one pass sees both ends.
+    if padded.view(np.uint64).max() < rows:
         return
     bad = np.argwhere((padded < 0) | (padded >= rows))[0]
     raise ValueError(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from unimol2_model.batch import VOCABULARY, MoleculeBatch
 from unimol2_model.config import Initialisation, ModelConfig
-from unimol2_model.layers import Embedding, Linear, PooledEmbedding, learned_vector
+from unimol2_model.layers import Embedding, GeluLinear, Linear, PooledEmbedding, learned_vector
 
 _GAUSSIANS = 128
 _LARGEST_MEAN = 9.0
@@ -63,7 +63,7 @@ class DistanceEmbedding(nn.Module):
         self.multiplier = Embedding(VOCABULARY["pair_types"], 1)
         self.offset = Embedding(VOCABULARY["pair_types"], 1)
         self.inner = Linear(config.initialisation, _GAUSSIANS, (_GAUSSIANS, "before_gelu"))
-        self.outer = Linear(config.initialisation, _GAUSSIANS, (config.pair_dim, "last"))
+        self.outer = GeluLinear(config.initialisation, _GAUSSIANS, (config.pair_dim, "last"))
         self._reset_scales(config.initialisation)
 
     @torch.no_grad()
@@ -81,8 +81,7 @@ class DistanceEmbedding(nn.Module):
         scaled = multiplier * distances.unsqueeze(-1) + offset
         means = gaussian_means(scaled.device)
         density = torch.exp(-0.5 * ((scaled - means) / _STD) ** 2) * _DENSITY
-        hidden = nn.functional.gelu(self.inner(density.to(self.offset.weight.dtype)))
-        embedded: Tensor = self.outer(hidden)
+        embedded: Tensor = self.outer(self.inner(density.to(self.offset.weight.dtype)))
         return embedded
 
 

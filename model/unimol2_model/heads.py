@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from unimol2_model.attention import PairBias, split_heads
 from unimol2_model.batch import VOCABULARY
 from unimol2_model.config import ModelConfig
-from unimol2_model.layers import Linear, draw_linear
+from unimol2_model.layers import GeluLinear, Linear, NormedLinear, draw_linear
 
 
 class PositionHead(nn.Module):
@@ -21,9 +21,10 @@ class PositionHead(nn.Module):
         super().__init__()
         rule, dim = config.initialisation, config.atom_dim
         self.heads = config.heads
-        self.atom_norm = nn.LayerNorm(dim)
         self.pair_norm = nn.LayerNorm(config.pair_dim)
-        self.qkv = Linear(rule, dim, (dim, "attention"), (dim, "attention"), (dim, "attention"), bias=False)
+        self.qkv = NormedLinear(
+            rule, dim, (dim, "attention"), (dim, "attention"), (dim, "attention"), bias=False
+        )
         self.pair_bias = PairBias(rule, config.pair_dim, config.heads)
         self.direction = nn.Parameter(torch.empty(1, dim))
         draw_linear(self.direction, None, "last", rule)
@@ -38,7 +39,7 @@ class PositionHead(nn.Module):
             keys: [B, 1, 1, n], 0 at real atoms and -inf at padding.
             differences: [B, n, n, 3], pos[j] - pos[i] in Å.
         """
-        query, key, value = self.qkv.split(self.atom_norm(atoms))
+        query, key, value = self.qkv.split(atoms)
         precise = torch.promote_types(value.dtype, torch.float32)
         query, key = split_heads(query, self.heads), split_heads(key, self.heads)
         scaled = query * query.shape[-1] ** -0.5
@@ -58,13 +59,12 @@ class AtomTypeHead(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         rule, dim = config.initialisation, config.atom_dim
-        self.norm = nn.LayerNorm(dim)
-        self.inner = Linear(rule, dim, (dim, "before_gelu"))
-        self.outer = Linear(rule, dim, (VOCABULARY["tokens"], "input"))
+        self.inner = NormedLinear(rule, dim, (dim, "before_gelu"))
+        self.outer = GeluLinear(rule, dim, (VOCABULARY["tokens"], "input"))
 
     def forward(self, atoms: Tensor) -> Tensor:
         """Return [M, 128] for M atoms [M, D]."""
-        logits: Tensor = self.outer(nn.functional.gelu(self.inner(self.norm(atoms))))
+        logits: Tensor = self.outer(self.inner(atoms))
         return logits
 
 

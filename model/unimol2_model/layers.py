@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from unimol2_model.config import Initialisation
+from unimol2_model.kernels import dropout, gelu_product, normed_product, product
 
 Role = Literal["input", "before_gelu", "attention", "gate", "last"]
 """What a linear layer is for, which decides its layer-by-layer starting values."""
@@ -41,9 +42,51 @@ class Linear(nn.Linear):
         for weight, bias, role in zip(weights, biases, self._roles, strict=True):
             draw_linear(weight, bias, role, self._rule)
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [..., sum of widths] for [..., in]."""
+        return product(x, self.weight, self.bias)
+
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the maps of `x` one by one, each [..., width]."""
         return torch.split(self(x), self.widths, dim=-1)
+
+
+class NormedLinear(Linear):
+    """LayerNorm, then one or several linear maps; takes what `Linear` takes."""
+
+    def __init__(
+        self, rule: Initialisation, in_features: int, *parts: tuple[int, Role], bias: bool = True
+    ) -> None:
+        super().__init__(rule, in_features, *parts, bias=bias)
+        self.norm_weight = nn.Parameter(torch.ones(in_features))
+        self.norm_bias = nn.Parameter(torch.zeros(in_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [..., sum of widths] for [..., in]."""
+        return normed_product(x, self.norm_weight, self.norm_bias, self.weight, self.bias)
+
+
+class GeluLinear(Linear):
+    """GELU, then dropout, then one linear map.
+
+    Args:
+        rule: the model's initialisation.
+        in_features: width of the input.
+        part: width and role of the map.
+        dropout: probability after the GELU.
+    """
+
+    def __init__(
+        self, rule: Initialisation, in_features: int, part: tuple[int, Role], dropout: float = 0.0
+    ) -> None:
+        super().__init__(rule, in_features, part)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [..., out] for [..., in]."""
+        if self.training and self.dropout:
+            return product(dropout(nn.functional.gelu(x), self.dropout), self.weight, self.bias)
+        return gelu_product(x, self.weight, self.bias)
 
 
 @torch.no_grad()
@@ -106,8 +149,16 @@ def learned_vector(width: int) -> nn.Parameter:
     return nn.Parameter(nn.init.normal_(torch.empty(1, width), std=_RELEASED_STD))
 
 
+class Dropout(nn.Dropout):
+    """Dropout that keeps one byte per entry for the backward pass."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x, in training with some entries zero and the others scaled up."""
+        return dropout(x, self.p) if self.training else x
+
+
 class Transition(nn.Module):
-    """Linear, GELU, Linear: the feed-forward branch of either track.
+    """LayerNorm, Linear, GELU, Linear: the feed-forward branch of either track.
 
     Args:
         rule: the model's initialisation.
@@ -118,11 +169,10 @@ class Transition(nn.Module):
 
     def __init__(self, rule: Initialisation, width: int, hidden: int, dropout: float) -> None:
         super().__init__()
-        self.inner = Linear(rule, width, (hidden, "before_gelu"))
-        self.outer = Linear(rule, hidden, (width, "last"))
-        self.dropout = nn.Dropout(dropout)
+        self.inner = NormedLinear(rule, width, (hidden, "before_gelu"))
+        self.outer = GeluLinear(rule, hidden, (width, "last"), dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [..., width] for [..., width]."""
-        updated: Tensor = self.outer(self.dropout(nn.functional.gelu(self.inner(x))))
+        updated: Tensor = self.outer(self.inner(x))
         return updated

@@ -35,7 +35,8 @@ class Molecule:
     integer type.
 
     Raises:
-        ValueError: an array has another shape or kind than its field asks for, or there is no atom.
+        ValueError: an array has another shape or kind than its field asks for, a coordinate is not finite, or
+            there is no atom.
     """
 
     tokens: IntArray
@@ -71,6 +72,9 @@ class Molecule:
             kinds, meant = ("f", "floating-point") if field.endswith("positions") else ("iu", "integer")
             if array.dtype.kind not in kinds:
                 raise ValueError(f"{field}: expected {meant} values, got {array.dtype}")
+            if kinds == "f" and not np.isfinite(array).all():
+                atom = int(np.argmin(np.isfinite(array).all(axis=1)))
+                raise ValueError(f"{field}: expected finite coordinates in Å, atom {atom} has {array[atom]}")
 
     @property
     def atoms(self) -> int:

@@ -4,15 +4,13 @@ import torch
 from torch import Tensor, nn
 
 from unimol2_model.config import Initialisation, ModelConfig
-from unimol2_model.layers import Linear, draw_linear
+from unimol2_model.kernels import bilinear, normed_product, repeated
+from unimol2_model.layers import NormedLinear, draw_linear
 from unimol2_model.masks import Masks
 
 
 class BilinearMap(nn.Module):
-    """z_ij = W (a_i ⊗ b_j), contracted one side at a time.
-
-    The released code builds a_i ⊗ b_j, [B, N, N, h²], before it multiplies by W. Contracting W with b first
-    takes N·P·h² + N²·P·h multiplications instead of N²·P·h² and never holds the outer product.
+    """z_ij = W (a_i ⊗ b_j) + bias·norm_ij, contracted one side at a time.
 
     Args:
         rule: the model's initialisation.
@@ -27,28 +25,24 @@ class BilinearMap(nn.Module):
         draw_linear(self.weight, self.bias, "last", rule)
 
     def forward(self, a: Tensor, b: Tensor, norm: Tensor) -> Tensor:
-        """Return (W (a_i ⊗ b_j) + bias)·norm_ij, [B, N, N, P].
+        """Return [B, N, N, P].
 
         Args:
             a: [B, N, h], the slow index of the outer product; already normalised.
             b: [B, N, h], the fast one.
             norm: [B, N, N, 1], what the bias is multiplied by.
         """
-        size, n, hidden = b.shape
-        out = self.weight.shape[0]
-        half = nn.functional.linear(b, self.weight.view(out * hidden, hidden))  # (B, N, P * h)
-        half = half.view(size, n * out, hidden)
-        z = (a @ half.transpose(1, 2)).view(size, n, n, out)
+        z = bilinear(a, b, self.weight)
         return torch.addcmul(z, norm.to(z.dtype), self.bias.to(z.dtype))
 
 
 class OuterProduct(nn.Module):
-    """The atom track's contribution to the pair track."""
+    """LayerNorm, then the atom track's contribution to the pair track."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         rule, hidden = config.initialisation, config.pair_hidden_dim
-        self.inputs = Linear(rule, config.atom_dim, (hidden, "input"), (hidden, "input"))
+        self.inputs = NormedLinear(rule, config.atom_dim, (hidden, "input"), (hidden, "input"))
         self.output = BilinearMap(rule, hidden, config.pair_dim)
 
     def forward(self, atoms: Tensor, masks: Masks) -> Tensor:
@@ -60,21 +54,41 @@ class OuterProduct(nn.Module):
         return update
 
 
+class GatedOutput(NormedLinear):
+    """LayerNorm and a linear map, times a gate without a sigmoid."""
+
+    def forward(self, x: Tensor, gate: Tensor) -> Tensor:  # type: ignore[override]
+        """Return [..., out] for x [..., in] and gate [..., out]."""
+        return repeated(_gated, gate, x, self.norm_weight, self.norm_bias, self.weight, self.bias)
+
+
+def _gated(gate: Tensor, *inputs: Tensor) -> Tensor:
+    return gate * normed_product(*inputs)
+
+
 class TriangleMultiplication(nn.Module):
-    """Pairs (i, j) updated from the pairs that i and j form with every third atom k, in both directions."""
+    """LayerNorm; pairs (i, j) from the pairs that i and j form with every third atom k, in both directions."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         rule, pair, hidden = config.initialisation, config.pair_dim, config.pair_hidden_dim
-        self.projections = Linear(rule, pair, (2 * hidden, "input"), (2 * hidden, "gate"), (pair, "gate"))
-        self.norm = nn.LayerNorm(hidden)
-        self.output = Linear(rule, hidden, (pair, "last"))
+        self.projections = NormedLinear(
+            rule, pair, (2 * hidden, "input"), (2 * hidden, "gate"), (pair, "gate")
+        )
+        self.output = GatedOutput(rule, hidden, (pair, "last"))
 
     def forward(self, pairs: Tensor, scale: Tensor) -> Tensor:
-        """Return [B, N, N, P] for the same and scale [B, N, N, 1]; the output gate has no sigmoid."""
+        """Return [B, N, N, P] for the same and scale [B, N, N, 1]."""
         values, gates, output_gate = self.projections.split(pairs)
-        factors = (values * scale * gates.sigmoid()).permute(0, 3, 1, 2)
-        a, b = factors.chunk(2, dim=1)  # (B, h, N, N)
-        triangles = a @ b.transpose(-1, -2) + a.transpose(-1, -2) @ b
-        update: Tensor = self.output(self.norm(triangles.permute(0, 2, 3, 1)))
-        return output_gate * update
+        triangles = repeated(_triangles, values, gates, scale)  # (B, N, N, h)
+        update: Tensor = self.output(triangles, output_gate)
+        return update
+
+
+def _triangles(values: Tensor, gates: Tensor, scale: Tensor) -> Tensor:
+    """Σ_k a_ik·b_jk + a_ki·b_kj, [B, N, N, h], where a and b are the halves of the gated values [B, N, N, 2h]."""
+    size, n = values.shape[:2]
+    factors = (values * gates.sigmoid() * scale).view(size, n, n, 2, -1)
+    a, b = factors.permute(3, 0, 4, 1, 2).flatten(1, 2)  # each (B * h, N, N)
+    triangles = torch.baddbmm(a @ b.mT, a.mT, b)
+    return triangles.view(size, -1, n, n).permute(0, 2, 3, 1)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from unimol2_model.backbone import BackboneOutput, UniMol2Backbone
+from unimol2_model.backbone import UniMol2Backbone
 from unimol2_model.batch import MoleculeBatch
 from unimol2_model.config import ModelConfig
 from unimol2_model.heads import PropertyHead
@@ -38,5 +38,4 @@ class UniMol2ForProperties(nn.Module):
 
     def embed(self, batch: MoleculeBatch) -> Tensor:
         """Return the molecule embeddings [B, D]."""
-        output: BackboneOutput = self.backbone(batch)
-        return output.molecules
+        return self.backbone.embed(batch)

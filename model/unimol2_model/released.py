@@ -28,11 +28,9 @@ _OUTSIDE_BLOCKS = {
     "backbone.pair_embedding.distance.outer": ("se3_invariant_kernel.out_proj.layer2",),
     "backbone.atom_norm": ("encoder.layer_norm",),
     "backbone.pair_norm": ("encoder.pair_layer_norm",),
-    "position_head.atom_norm": ("movement_pred_head.layer_norm",),
     "position_head.pair_norm": ("movement_pred_head.pair_layer_norm",),
     "position_head.qkv": tuple(f"movement_pred_head.{x}_proj" for x in "qkv"),
     "position_head.pair_bias": ("movement_pred_head.linear_bias",),
-    "atom_type_head.norm": ("lm_head.layer_norm",),
     "atom_type_head.inner": ("lm_head.dense",),
     "atom_type_head.outer": ("lm_head",),
 }
@@ -41,22 +39,29 @@ _WHOLE_NAMES = {
     "backbone.pair_embedding.molecule": "edge_feature.vnode_virtual_distance.weight",
     "position_head.direction": "movement_pred_head.force_proj1.weight",
 }
+# The LayerNorm in front of a linear layer: a module of its own there, two vectors of the layer here.
+_NORMS_OUTSIDE_BLOCKS = {
+    "position_head.qkv": "movement_pred_head.layer_norm",
+    "atom_type_head.inner": "lm_head.layer_norm",
+}
+_NORMS_INSIDE_BLOCKS = {
+    "attention.qkv": "self_attn_layer_norm",
+    "atom_transition.inner": "final_layer_norm",
+    "outer_product.inputs": "x_layer_norm_opm",
+    "triangle.projections": "pair_layer_norm_trimul",
+    "triangle.output": "pair_tri_mul.layer_norm_out",
+    "pair_transition.inner": "pair_layer_norm_ffn",
+}
 _INSIDE_BLOCKS = {
-    "attention_norm": ("self_attn_layer_norm",),
     "attention.qkv": tuple(f"self_attn.linear_{x}" for x in "qkv"),
     "attention.pair_bias": ("self_attn.linear_bias",),
     "attention.out": ("self_attn.linear_o",),
-    "atom_transition_norm": ("final_layer_norm",),
     "atom_transition.inner": ("ffn.linear_1",),
     "atom_transition.outer": ("ffn.linear_2",),
-    "outer_product_norm": ("x_layer_norm_opm",),
     "outer_product.inputs": ("opm.linear_in",),
     "outer_product.output": ("opm.linear_out",),
-    "triangle_norm": ("pair_layer_norm_trimul",),
     "triangle.projections": tuple(f"pair_tri_mul.linear_{x}" for x in ("ab_p", "ab_g", "g")),
-    "triangle.norm": ("pair_tri_mul.layer_norm_out",),
     "triangle.output": ("pair_tri_mul.linear_z",),
-    "pair_transition_norm": ("pair_layer_norm_ffn",),
     "pair_transition.inner": ("pair_ffn.linear_1",),
     "pair_transition.outer": ("pair_ffn.linear_2",),
 }
@@ -145,14 +150,18 @@ def _count_blocks(released: Mapping[str, Tensor]) -> int:
 
 def _names(blocks: int) -> dict[str, tuple[str, ...]]:
     """Return, for each weight of ours, the released weights that it is joined from."""
-    modules = dict(_OUTSIDE_BLOCKS)
+    modules, norms = dict(_OUTSIDE_BLOCKS), dict(_NORMS_OUTSIDE_BLOCKS)
     for i in range(blocks):
         for ours, theirs in _INSIDE_BLOCKS.items():
             modules[f"backbone.blocks.{i}.{ours}"] = tuple(f"encoder.layers.{i}.{part}" for part in theirs)
+        for ours, norm in _NORMS_INSIDE_BLOCKS.items():
+            norms[f"backbone.blocks.{i}.{ours}"] = f"encoder.layers.{i}.{norm}"
     names: dict[str, tuple[str, ...]] = {ours: (whole,) for ours, whole in _WHOLE_NAMES.items()}
     for ours, theirs in modules.items():
         for leaf in _leaves(ours):
             names[f"{ours}.{leaf}"] = tuple(f"{part}.{leaf}" for part in theirs)
+    for ours, norm in norms.items():
+        names |= {f"{ours}.norm_{leaf}": (f"{norm}.{leaf}",) for leaf in ("weight", "bias")}
     return names
 
 

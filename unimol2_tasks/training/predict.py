@@ -50,7 +50,7 @@ def _network(
 
     def embed(batch: MoleculeBatch) -> torch.Tensor:
         """The molecule token of the last block."""
-        molecules: torch.Tensor = backbone(batch).molecules
+        molecules: torch.Tensor = backbone.embed(batch)
         return molecules
 
     return embed, lambda outputs: outputs

@@ -1,0 +1,226 @@
+"""The network's few heavy operations, keeping little for the backward pass.
+
+Most of what autograd would keep of a block is cheap to compute again: normalised inputs, activations, gates.
+The functions here keep their inputs and repeat that work backward; products of large matrices are not repeated.
+`torch.compile` makes such choices itself, and autocast has its own, so under both the plain formulas run.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import gelu, layer_norm
+
+LAYER_NORM_EPSILON = 1e-5
+_WORDS_PER_DRAW = 4
+_VALUES_OF_A_WORD = 2**16
+
+Formula = Callable[..., Tensor]
+
+
+class _Context(Protocol):
+    """What autograd hands to both passes of a function."""
+
+    saved_tensors: tuple[Tensor, ...]
+    needs_input_grad: tuple[bool, ...]
+    formula: Formula
+    scale: float
+
+    def save_for_backward(self, *tensors: Tensor) -> None: ...
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return x Wᵀ + bias, [..., out] for x [..., in], weight [out, in] and bias [out] or None."""
+    return _product_of(_unchanged, weight, bias, x)
+
+
+def normed_product(
+    x: Tensor, norm_weight: Tensor, norm_bias: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    """Return LayerNorm(x) Wᵀ + bias, [..., out] for x [..., in]; keeps x."""
+    return _product_of(_normed, weight, bias, x, norm_weight, norm_bias)
+
+
+def gelu_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return GELU(x) Wᵀ + bias, [..., out] for x [..., in]; keeps x."""
+    return _product_of(gelu, weight, bias, x)
+
+
+def repeated(formula: Formula, *inputs: Tensor) -> Tensor:
+    """Return formula(*inputs), keeping the inputs only: the whole formula runs again backward."""
+    if _plain(inputs[0]):
+        return formula(*inputs)
+    return _apply(_Repeated, formula, *inputs)
+
+
+def bilinear(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+    """Return z_ij = W (a_i ⊗ b_j), [B, N, N, P], without ever holding a_i ⊗ b_j, [B, N, N, h²].
+
+    The released code builds the outer product before it multiplies by W. Contracting W with b first takes
+    N·P·h² + N²·P·h multiplications instead of N²·P·h².
+
+    Args:
+        a: [B, N, h], the slow index of the outer product.
+        b: [B, N, h], the fast one.
+        weight: [P, h²].
+    """
+    if _plain(a):
+        return _bilinear(a, b, weight)
+    return _apply(_Bilinear, a, b, weight)
+
+
+def dropout(x: Tensor, probability: float) -> Tensor:
+    """Zero entries of x with a probability and scale up the others.
+
+    On a CPU each 64-bit draw decides four entries (PyTorch's own takes a draw, and keeps a number, for each),
+    so the probability is rounded to a multiple of 2⁻¹⁶; the scale is that of the rounded one.
+    """
+    if probability == 0:
+        return x
+    if x.device.type != "cpu" or _plain(x):
+        return torch.nn.functional.dropout(x, probability)
+    return _apply(_Dropout, x, probability)
+
+
+def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
+    result: Tensor = function.apply(*arguments)  # type: ignore[no-untyped-call]
+    return result
+
+
+def _plain(x: Tensor) -> bool:
+    return torch.compiler.is_compiling() or torch.is_autocast_enabled(x.device.type)
+
+
+def _unchanged(x: Tensor) -> Tensor:
+    return x
+
+
+def _normed(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return layer_norm(x, x.shape[-1:], weight, bias, LAYER_NORM_EPSILON)
+
+
+def _product_of(formula: Formula, weight: Tensor, bias: Tensor | None, *inputs: Tensor) -> Tensor:
+    if _plain(inputs[0]):
+        return torch.nn.functional.linear(formula(*inputs), weight, bias)
+    return _apply(_ProductOf, formula, weight, bias, *inputs)
+
+
+def _matmul(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x Wᵀ + bias; in fp32 on a CPU by oneDNN, which was 1.2 × as fast as MKL (`benchmarks/model_profile.py`)."""
+    if x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() and _onednn() and not _plain(x):
+        result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+        return result
+    return torch.nn.functional.linear(x, weight, bias)
+
+
+@cache
+def _onednn() -> bool:
+    # What torch.compile makes of linear layers on a CPU; not documented, so it may be absent one day.
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def _leaves(inputs: tuple[Tensor, ...], needed: tuple[bool, ...]) -> list[Tensor]:
+    return [tensor.detach().requires_grad_(need) for tensor, need in zip(inputs, needed, strict=True)]
+
+
+def _pull_back(output: Tensor, leaves: list[Tensor], grad: Tensor) -> list[Tensor | None]:
+    """The gradients of the leaves that need one, None for the others."""
+    wanted = [leaf for leaf in leaves if leaf.requires_grad]
+    found = iter(torch.autograd.grad(output, wanted, grad) if wanted else ())
+    return [next(found) if leaf.requires_grad else None for leaf in leaves]
+
+
+class _ProductOf(torch.autograd.Function):
+    """formula(*inputs) Wᵀ + bias; the formula runs again backward, the product does not."""
+
+    @staticmethod
+    def forward(
+        ctx: _Context, formula: Formula, weight: Tensor, bias: Tensor | None, *inputs: Tensor
+    ) -> Tensor:
+        ctx.formula = formula
+        ctx.save_for_backward(weight, *inputs)
+        return _matmul(formula(*inputs), weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
+        weight, *inputs = ctx.saved_tensors
+        _, weight_needed, bias_needed, *inputs_needed = ctx.needs_input_grad
+        rows = grad.flatten(end_dim=-2)
+        with torch.enable_grad():
+            leaves = _leaves(tuple(inputs), tuple(inputs_needed))
+            x = ctx.formula(*leaves)
+        grads = _pull_back(x, leaves, _matmul(grad, weight.t())) if any(inputs_needed) else [None] * len(inputs)
+        return (
+            None,
+            rows.t() @ x.detach().flatten(end_dim=-2) if weight_needed else None,
+            rows.sum(dim=0) if bias_needed else None,
+            *grads,
+        )
+
+
+class _Repeated(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: _Context, formula: Formula, *inputs: Tensor) -> Tensor:
+        ctx.formula = formula
+        ctx.save_for_backward(*inputs)
+        return formula(*inputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
+        with torch.enable_grad():
+            leaves = _leaves(ctx.saved_tensors, ctx.needs_input_grad[1:])
+            output = ctx.formula(*leaves)
+        return None, *_pull_back(output, leaves, grad)
+
+
+def _bilinear(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+    size, n, hidden = b.shape
+    half = _half(b, weight).view(size, -1, hidden)  # (B, N * P, h)
+    return (a @ half.transpose(1, 2)).view(size, n, n, -1)
+
+
+def _half(b: Tensor, weight: Tensor) -> Tensor:
+    return _matmul(b, weight.view(-1, b.shape[-1]))  # (B, N, P * h)
+
+
+class _Bilinear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: _Context, a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(a, b, weight)
+        return _bilinear(a, b, weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        a, b, weight = ctx.saved_tensors
+        size, n, hidden = b.shape
+        rows = grad.reshape(size, n, -1)  # (B, N, N * P)
+        half = _half(b, weight).view(size, -1, hidden)
+        grad_a = rows @ half
+        grad_half = (rows.transpose(1, 2) @ a).view(size * n, -1)  # (B * N, P * h)
+        grad_b = (grad_half @ weight.view(-1, hidden)).view_as(b)
+        grad_weight = (grad_half.t() @ b.flatten(end_dim=1)).view_as(weight)
+        return grad_a, grad_b, grad_weight
+
+
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: _Context, x: Tensor, probability: float) -> Tensor:
+        threshold = round(probability * _VALUES_OF_A_WORD)
+        draws = torch.empty(-(-x.numel() // _WORDS_PER_DRAW), dtype=torch.int64).random_(-(2**63), None)
+        words = draws.view(torch.int16)[: x.numel()].view(x.shape)
+        dropped = words < threshold - _VALUES_OF_A_WORD // 2
+        ctx.scale = 1 / (1 - threshold / _VALUES_OF_A_WORD)
+        ctx.save_for_backward(dropped)
+        return x.masked_fill(dropped, 0).mul_(ctx.scale)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor, None]:
+        (dropped,) = ctx.saved_tensors
+        return grad.masked_fill(dropped, 0).mul_(ctx.scale), None
