@@ -90,6 +90,9 @@ class TrainingParams(Section):
     clip: float = Field(1.0, ge=0, description="Gradient norm at which gradients are clipped; 0: never.")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="Number format of training.")
     zero_stage: Literal[0, 1, 2, 3] = Field(0, description="DeepSpeed ZeRO stage.")
+    checkpoint_activations: bool = Field(
+        False, description="Run each block again in the backward pass instead of keeping its activations."
+    )
     ranks: int = Field(1, ge=1, description="Training processes on this machine (one per GPU).")
     threads: int | None = Field(None, ge=1, description="CPU threads per rank; none: cores / ranks.")
     log_every: int = Field(10, ge=1, description="Steps between points of the training curve.")

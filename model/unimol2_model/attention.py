@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from unimol2_model.config import Initialisation, ModelConfig
-from unimol2_model.kernels import product
+from unimol2_model.kernels import linear
 from unimol2_model.layers import Linear, NormedLinear, draw_linear
 
 
@@ -24,9 +24,9 @@ class PairBias(nn.Module):
         self.bias = nn.Parameter(torch.empty(heads))
         draw_linear(self.weight, self.bias, "input", rule)
 
-    def forward(self, pairs: Tensor, keys: Tensor) -> Tensor:
+    def forward(self, pairs: Tensor, key_mask: Tensor) -> Tensor:
         """Return [B, H, N, N] for pairs [B, N, N, P] and the key mask [B, 1, 1, N] that is added."""
-        return product(pairs, self.weight, self.bias).permute(0, 3, 1, 2) + keys
+        return linear(pairs, self.weight, self.bias).permute(0, 3, 1, 2) + key_mask
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -42,18 +42,20 @@ class SelfAttention(nn.Module):
         rule, dim = config.initialisation, config.atom_dim
         self.heads = config.heads
         self.dropout = config.attention_dropout
-        self.qkv = NormedLinear(rule, dim, (dim, "attention"), (dim, "attention"), (dim, "attention"), bias=False)
+        self.qkv = NormedLinear(
+            rule, dim, (dim, "attention"), (dim, "attention"), (dim, "attention"), bias=False
+        )
         self.pair_bias = PairBias(rule, config.pair_dim, config.heads)
         self.out = Linear(rule, dim, (dim, "last"))
 
-    def forward(self, atoms: Tensor, pairs: Tensor, keys: Tensor) -> Tensor:
+    def forward(self, atoms: Tensor, pairs: Tensor, key_mask: Tensor) -> Tensor:
         """Return [B, N, D] for atoms [B, N, D], pairs [B, N, N, P] and the key mask [B, 1, 1, N]."""
         query, key, value = (split_heads(x, self.heads) for x in self.qkv.split(atoms))
         mixed = scaled_dot_product_attention(
             query,
             key,
             value,
-            attn_mask=self.pair_bias(pairs, keys).to(query.dtype),
+            attn_mask=self.pair_bias(pairs, key_mask).to(query.dtype),
             dropout_p=self.dropout if self.training else 0.0,
         )
         update: Tensor = self.out(mixed.transpose(1, 2).flatten(2))

@@ -10,7 +10,7 @@ from unimol2_model.attention import SelfAttention
 from unimol2_model.batch import MoleculeBatch
 from unimol2_model.config import ModelConfig
 from unimol2_model.embedding import AtomEmbedding, Geometry, PairEmbedding
-from unimol2_model.layers import Dropout, Transition
+from unimol2_model.layers import Residual, Transition
 from unimol2_model.masks import Masks
 from unimol2_model.pair import OuterProduct, TriangleMultiplication
 
@@ -35,35 +35,31 @@ class Block(nn.Module):
         self.outer_product = OuterProduct(config)
         self.triangle = TriangleMultiplication(config)
         self.pair_transition = Transition(rule, pair_dim, pair_dim, config.activation_dropout)
-        self.dropout = Dropout(config.dropout)
-        self.row_dropout = RowDropout(config.pair_dropout)
+        self.residual = Residual(config.dropout)
+        self.row_residual = RowResidual(config.pair_dropout)
 
     def forward(
         self, atoms: Tensor, pairs: Tensor, masks: Masks, pairs_wanted: bool = True
     ) -> tuple[Tensor, Tensor]:
-        """Return the updated atoms [B, N, D] and pairs [B, N, N, P], the latter as they were if not wanted."""
-        atoms = atoms + self.dropout(self.attention(atoms, pairs, masks.keys))
-        atoms = atoms + self.dropout(self.atom_transition(atoms))
+        """Return the updated atoms [B, N, D] and pairs [B, N, N, P], these as they were if unwanted."""
+        atoms = self.residual(atoms, self.attention(atoms, pairs, masks.key_mask))
+        atoms = self.residual(atoms, self.atom_transition(atoms))
         if pairs_wanted:
-            pairs = pairs + self.dropout(self.outer_product(atoms, masks))
-            pairs = pairs + self.row_dropout(self.triangle(pairs, masks.triangle_scale))
-            pairs = pairs + self.dropout(self.pair_transition(pairs))
+            pairs = self.residual(pairs, self.outer_product(atoms, masks))
+            pairs = self.row_residual(pairs, self.triangle(pairs, masks.triangle_scale))
+            pairs = self.residual(pairs, self.pair_transition(pairs))
         return atoms, pairs
 
 
-class RowDropout(nn.Module):
-    """Dropout whose choice is shared by all i of the pairs (i, j)."""
+class RowResidual(Residual):
+    """A residual sum with dropout whose choice is shared by all i of the pairs (i, j)."""
 
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.probability = probability
-
-    def forward(self, pairs: Tensor) -> Tensor:
-        """Return [B, N, N, P] for the same."""
+    def forward(self, pairs: Tensor, update: Tensor) -> Tensor:
+        """Return pairs [B, N, N, P] + update [B, N, N, P]."""
         if not self.training or self.probability == 0:
-            return pairs
+            return pairs + update
         kept = pairs.new_ones(pairs.shape[0], 1, *pairs.shape[2:])
-        return pairs * nn.functional.dropout(kept, self.probability)
+        return torch.addcmul(pairs, update, nn.functional.dropout(kept, self.probability))
 
 
 class UniMol2Backbone(nn.Module):

@@ -21,7 +21,7 @@ def batch_by_pairs(
         atoms: heavy atoms of each molecule.
         budget: the largest B·(n + 1)² of a batch of B molecules padded to n atoms; a molecule that exceeds it
             is a batch of its own.
-        buckets: the padded sizes that there are, in atoms; default: a batch is padded to its largest molecule.
+        buckets: the padded sizes that there are, in atoms; default: that of the batch's largest molecule.
 
     Returns:
         Every index into `atoms` once; those of equal sizes keep their order.

@@ -13,7 +13,7 @@ _PROBABILITIES = ("dropout", "attention_dropout", "pair_dropout", "activation_dr
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """The architecture; defaults of the last six fields are the released ones, save for `length_rule`.
+    """The architecture; defaults are the released ones, save for `length_rule` and `initialisation`.
 
     Raises:
         ValueError: a field is impossible, alone or together with another; the message begins with its name.

@@ -30,20 +30,20 @@ class PositionHead(nn.Module):
         draw_linear(self.direction, None, "last", rule)
         self.dropout = nn.Dropout(config.attention_dropout)
 
-    def forward(self, atoms: Tensor, pairs: Tensor, keys: Tensor, differences: Tensor) -> Tensor:
+    def forward(self, atoms: Tensor, pairs: Tensor, key_mask: Tensor, differences: Tensor) -> Tensor:
         """Return displacements [B, n, 3] in Å, in at least fp32.
 
         Args:
             atoms: [B, n, D], without the molecule token.
             pairs: [B, n, n, P], without it.
-            keys: [B, 1, 1, n], 0 at real atoms and -inf at padding.
+            key_mask: [B, 1, 1, n], 0 at real atoms and -inf at padding.
             differences: [B, n, n, 3], pos[j] - pos[i] in Å.
         """
         query, key, value = self.qkv.split(atoms)
         precise = torch.promote_types(value.dtype, torch.float32)
         query, key = split_heads(query, self.heads), split_heads(key, self.heads)
         scaled = query * query.shape[-1] ** -0.5
-        logits = scaled @ key.transpose(-1, -2) + self.pair_bias(self.pair_norm(pairs), keys)
+        logits = scaled @ key.transpose(-1, -2) + self.pair_bias(self.pair_norm(pairs), key_mask)
         attention = self.dropout(logits.to(precise).softmax(dim=-1))  # (B, H, n, n)
         pull = split_heads(value.to(precise) * self.direction.to(precise), self.heads).sum(
             dim=-1

@@ -1,8 +1,9 @@
 """The network's few heavy operations, keeping little for the backward pass.
 
-Most of what autograd would keep of a block is cheap to compute again: normalised inputs, activations, gates.
-The functions here keep their inputs and repeat that work backward; products of large matrices are not repeated.
-`torch.compile` makes such choices itself, and autocast has its own, so under both the plain formulas run.
+Most of what autograd would keep of a block is cheap to compute again: normalised inputs, activations,
+gates. The functions here keep their inputs and repeat that work backward; products of large matrices are not
+repeated. `torch.compile` makes such choices itself, and autocast casts by its own rules, so under both the
+plain formulas run.
 """
 
 from collections.abc import Callable
@@ -32,28 +33,28 @@ class _Context(Protocol):
     def save_for_backward(self, *tensors: Tensor) -> None: ...
 
 
-def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return x Wᵀ + bias, [..., out] for x [..., in], weight [out, in] and bias [out] or None."""
-    return _product_of(_unchanged, weight, bias, x)
+    return _linear_of(_unchanged, weight, bias, x)
 
 
-def normed_product(
+def normed_linear(
     x: Tensor, norm_weight: Tensor, norm_bias: Tensor, weight: Tensor, bias: Tensor | None
 ) -> Tensor:
     """Return LayerNorm(x) Wᵀ + bias, [..., out] for x [..., in]; keeps x."""
-    return _product_of(_normed, weight, bias, x, norm_weight, norm_bias)
+    return _linear_of(_normed, weight, bias, x, norm_weight, norm_bias)
 
 
-def gelu_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def gelu_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return GELU(x) Wᵀ + bias, [..., out] for x [..., in]; keeps x."""
-    return _product_of(gelu, weight, bias, x)
+    return _linear_of(gelu, weight, bias, x)
 
 
-def repeated(formula: Formula, *inputs: Tensor) -> Tensor:
+def recomputed(formula: Formula, *inputs: Tensor) -> Tensor:
     """Return formula(*inputs), keeping the inputs only: the whole formula runs again backward."""
     if _plain(inputs[0]):
         return formula(*inputs)
-    return _apply(_Repeated, formula, *inputs)
+    return _apply(_Recomputed, formula, *inputs)
 
 
 def bilinear(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
@@ -72,17 +73,15 @@ def bilinear(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     return _apply(_Bilinear, a, b, weight)
 
 
-def dropout(x: Tensor, probability: float) -> Tensor:
-    """Zero entries of x with a probability and scale up the others.
+def add_dropout(x: Tensor, update: Tensor, probability: float) -> Tensor:
+    """Return x + dropout(update), of one shape.
 
-    On a CPU each 64-bit draw decides four entries (PyTorch's own takes a draw, and keeps a number, for each),
-    so the probability is rounded to a multiple of 2⁻¹⁶; the scale is that of the rounded one.
+    On a CPU each 64-bit draw decides four entries, and one byte per entry is kept; PyTorch's own dropout
+    takes a draw and keeps a number for each. The probability is rounded to a multiple of 2⁻¹⁶.
     """
-    if probability == 0:
-        return x
-    if x.device.type != "cpu" or _plain(x):
-        return torch.nn.functional.dropout(x, probability)
-    return _apply(_Dropout, x, probability)
+    if probability == 0 or update.device.type != "cpu" or _plain(update):
+        return x + torch.nn.functional.dropout(update, probability)
+    return _apply(_AddDropout, x, update, probability)
 
 
 def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
@@ -91,7 +90,9 @@ def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
 
 
 def _plain(x: Tensor) -> bool:
-    return torch.compiler.is_compiling() or torch.is_autocast_enabled(x.device.type)
+    device = x.device.type
+    autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.compiler.is_compiling() or autocast
 
 
 def _unchanged(x: Tensor) -> Tensor:
@@ -102,15 +103,15 @@ def _normed(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return layer_norm(x, x.shape[-1:], weight, bias, LAYER_NORM_EPSILON)
 
 
-def _product_of(formula: Formula, weight: Tensor, bias: Tensor | None, *inputs: Tensor) -> Tensor:
+def _linear_of(formula: Formula, weight: Tensor, bias: Tensor | None, *inputs: Tensor) -> Tensor:
     if _plain(inputs[0]):
         return torch.nn.functional.linear(formula(*inputs), weight, bias)
-    return _apply(_ProductOf, formula, weight, bias, *inputs)
+    return _apply(_LinearOf, formula, weight, bias, *inputs)
 
 
 def _matmul(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x Wᵀ + bias; in fp32 on a CPU by oneDNN, which was 1.2 × as fast as MKL (`benchmarks/model_profile.py`)."""
-    if x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() and _onednn() and not _plain(x):
+    """Return x Wᵀ + bias; in fp32 on a CPU by oneDNN, which was 1.2 times as fast as MKL."""
+    if not _plain(x) and x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() and _onednn():
         result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
         return result
     return torch.nn.functional.linear(x, weight, bias)
@@ -119,7 +120,8 @@ def _matmul(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 @cache
 def _onednn() -> bool:
     # What torch.compile makes of linear layers on a CPU; not documented, so it may be absent one day.
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return available and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def _leaves(inputs: tuple[Tensor, ...], needed: tuple[bool, ...]) -> list[Tensor]:
@@ -133,7 +135,7 @@ def _pull_back(output: Tensor, leaves: list[Tensor], grad: Tensor) -> list[Tenso
     return [next(found) if leaf.requires_grad else None for leaf in leaves]
 
 
-class _ProductOf(torch.autograd.Function):
+class _LinearOf(torch.autograd.Function):
     """formula(*inputs) Wᵀ + bias; the formula runs again backward, the product does not."""
 
     @staticmethod
@@ -153,7 +155,9 @@ class _ProductOf(torch.autograd.Function):
         with torch.enable_grad():
             leaves = _leaves(tuple(inputs), tuple(inputs_needed))
             x = ctx.formula(*leaves)
-        grads = _pull_back(x, leaves, _matmul(grad, weight.t())) if any(inputs_needed) else [None] * len(inputs)
+        grads = (
+            _pull_back(x, leaves, _matmul(grad, weight.t())) if any(inputs_needed) else [None] * len(inputs)
+        )
         return (
             None,
             rows.t() @ x.detach().flatten(end_dim=-2) if weight_needed else None,
@@ -162,7 +166,7 @@ class _ProductOf(torch.autograd.Function):
         )
 
 
-class _Repeated(torch.autograd.Function):
+class _Recomputed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: _Context, formula: Formula, *inputs: Tensor) -> Tensor:
         ctx.formula = formula
@@ -180,11 +184,11 @@ class _Repeated(torch.autograd.Function):
 
 def _bilinear(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     size, n, hidden = b.shape
-    half = _half(b, weight).view(size, -1, hidden)  # (B, N * P, h)
-    return (a @ half.transpose(1, 2)).view(size, n, n, -1)
+    contracted = _contracted(b, weight).view(size, -1, hidden)  # (B, N * P, h)
+    return (a @ contracted.transpose(1, 2)).view(size, n, n, -1)
 
 
-def _half(b: Tensor, weight: Tensor) -> Tensor:
+def _contracted(b: Tensor, weight: Tensor) -> Tensor:
     return _matmul(b, weight.view(-1, b.shape[-1]))  # (B, N, P * h)
 
 
@@ -200,27 +204,27 @@ class _Bilinear(torch.autograd.Function):
         a, b, weight = ctx.saved_tensors
         size, n, hidden = b.shape
         rows = grad.reshape(size, n, -1)  # (B, N, N * P)
-        half = _half(b, weight).view(size, -1, hidden)
-        grad_a = rows @ half
-        grad_half = (rows.transpose(1, 2) @ a).view(size * n, -1)  # (B * N, P * h)
-        grad_b = (grad_half @ weight.view(-1, hidden)).view_as(b)
-        grad_weight = (grad_half.t() @ b.flatten(end_dim=1)).view_as(weight)
+        contracted = _contracted(b, weight).view(size, -1, hidden)
+        grad_a = rows @ contracted
+        grad_contracted = (rows.transpose(1, 2) @ a).view(size * n, -1)  # (B * N, P * h)
+        grad_b = (grad_contracted @ weight.view(-1, hidden)).view_as(b)
+        grad_weight = (grad_contracted.t() @ b.flatten(end_dim=1)).view_as(weight)
         return grad_a, grad_b, grad_weight
 
 
-class _Dropout(torch.autograd.Function):
+class _AddDropout(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: _Context, x: Tensor, probability: float) -> Tensor:
+    def forward(ctx: _Context, x: Tensor, update: Tensor, probability: float) -> Tensor:
         threshold = round(probability * _VALUES_OF_A_WORD)
-        draws = torch.empty(-(-x.numel() // _WORDS_PER_DRAW), dtype=torch.int64).random_(-(2**63), None)
-        words = draws.view(torch.int16)[: x.numel()].view(x.shape)
-        dropped = words < threshold - _VALUES_OF_A_WORD // 2
+        draws = torch.empty(-(-update.numel() // _WORDS_PER_DRAW), dtype=torch.int64).random_(-(2**63), None)
+        words = draws.view(torch.int16)[: update.numel()].view(update.shape)
+        kept = words >= threshold - _VALUES_OF_A_WORD // 2
         ctx.scale = 1 / (1 - threshold / _VALUES_OF_A_WORD)
-        ctx.save_for_backward(dropped)
-        return x.masked_fill(dropped, 0).mul_(ctx.scale)
+        ctx.save_for_backward(kept)
+        return torch.addcmul(x, update, kept.to(update.dtype), value=ctx.scale)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor, None]:
-        (dropped,) = ctx.saved_tensors
-        return grad.masked_fill(dropped, 0).mul_(ctx.scale), None
+    def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        (kept,) = ctx.saved_tensors
+        return grad, kept.to(grad.dtype).mul_(ctx.scale).mul_(grad), None

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from unimol2_model.config import Initialisation
-from unimol2_model.kernels import dropout, gelu_product, normed_product, product
+from unimol2_model.kernels import add_dropout, gelu_linear, linear, normed_linear
 
 Role = Literal["input", "before_gelu", "attention", "gate", "last"]
 """What a linear layer is for, which decides its layer-by-layer starting values."""
@@ -44,7 +44,7 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [..., sum of widths] for [..., in]."""
-        return product(x, self.weight, self.bias)
+        return linear(x, self.weight, self.bias)
 
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the maps of `x` one by one, each [..., width]."""
@@ -63,7 +63,7 @@ class NormedLinear(Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [..., sum of widths] for [..., in]."""
-        return normed_product(x, self.norm_weight, self.norm_bias, self.weight, self.bias)
+        return normed_linear(x, self.norm_weight, self.norm_bias, self.weight, self.bias)
 
 
 class GeluLinear(Linear):
@@ -85,8 +85,9 @@ class GeluLinear(Linear):
     def forward(self, x: Tensor) -> Tensor:
         """Return [..., out] for [..., in]."""
         if self.training and self.dropout:
-            return product(dropout(nn.functional.gelu(x), self.dropout), self.weight, self.bias)
-        return gelu_product(x, self.weight, self.bias)
+            active = nn.functional.dropout(nn.functional.gelu(x), self.dropout)
+            return linear(active, self.weight, self.bias)
+        return gelu_linear(x, self.weight, self.bias)
 
 
 @torch.no_grad()
@@ -149,12 +150,20 @@ def learned_vector(width: int) -> nn.Parameter:
     return nn.Parameter(nn.init.normal_(torch.empty(1, width), std=_RELEASED_STD))
 
 
-class Dropout(nn.Dropout):
-    """Dropout that keeps one byte per entry for the backward pass."""
+class Residual(nn.Module):
+    """A residual sum with dropout on the update.
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x, in training with some entries zero and the others scaled up."""
-        return dropout(x, self.p) if self.training else x
+    Args:
+        probability: of an entry of the update to be dropped in training.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, x: Tensor, update: Tensor) -> Tensor:
+        """Return x + update, of one shape."""
+        return add_dropout(x, update, self.probability) if self.training else x + update
 
 
 class Transition(nn.Module):

@@ -18,7 +18,7 @@ class Masks(NamedTuple):
     """[B, N, 1] 1 where real."""
     pairs: Tensor
     """[B, N, N, 1] 1 where both ends are real."""
-    keys: Tensor
+    key_mask: Tensor
     """[B, 1, 1, N] 0 where real, -inf at padding, to be added to attention logits."""
     atom_scale: Tensor
     """[B, N, 1] length^-½ where real: scales both factors of the outer product."""
@@ -41,11 +41,11 @@ class Masks(NamedTuple):
         length = (own if rule == "own" else torch.full_like(own, real.shape[-1])).view(-1, 1, 1)
         places = real.unsqueeze(-1)
         pairs = (places & real.unsqueeze(-2)).unsqueeze(-1)
-        keys = torch.zeros(real.shape, dtype=dtype, device=real.device).masked_fill(~real, float("-inf"))
+        key_mask = torch.zeros(real.shape, dtype=dtype, device=real.device).masked_fill(~real, float("-inf"))
         return cls(
             places=places.to(dtype),
             pairs=pairs.to(dtype),
-            keys=keys[:, None, None, :],
+            key_mask=key_mask[:, None, None, :],
             atom_scale=(places * length.rsqrt()).to(dtype),
             triangle_scale=(pairs * length.rsqrt().unsqueeze(-1)).to(dtype),
             outer_norm=(pairs / (_OUTER_EPSILON + 1 / length.unsqueeze(-1))).to(dtype),

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from unimol2_model.config import Initialisation, ModelConfig
-from unimol2_model.kernels import bilinear, normed_product, repeated
+from unimol2_model.kernels import bilinear, normed_linear, recomputed
 from unimol2_model.layers import NormedLinear, draw_linear
 from unimol2_model.masks import Masks
 
@@ -30,7 +30,7 @@ class BilinearMap(nn.Module):
         Args:
             a: [B, N, h], the slow index of the outer product; already normalised.
             b: [B, N, h], the fast one.
-            norm: [B, N, N, 1], what the bias is multiplied by.
+            norm: [B, N, N, 1], what the bias is multiplied by; of the product itself it is a's part.
         """
         z = bilinear(a, b, self.weight)
         return torch.addcmul(z, norm.to(z.dtype), self.bias.to(z.dtype))
@@ -59,15 +59,15 @@ class GatedOutput(NormedLinear):
 
     def forward(self, x: Tensor, gate: Tensor) -> Tensor:  # type: ignore[override]
         """Return [..., out] for x [..., in] and gate [..., out]."""
-        return repeated(_gated, gate, x, self.norm_weight, self.norm_bias, self.weight, self.bias)
+        return recomputed(_gated, gate, x, self.norm_weight, self.norm_bias, self.weight, self.bias)
 
 
 def _gated(gate: Tensor, *inputs: Tensor) -> Tensor:
-    return gate * normed_product(*inputs)
+    return gate * normed_linear(*inputs)
 
 
 class TriangleMultiplication(nn.Module):
-    """LayerNorm; pairs (i, j) from the pairs that i and j form with every third atom k, in both directions."""
+    """LayerNorm, then (i, j) from the pairs of i and of j with every third atom k, in both directions."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -80,13 +80,13 @@ class TriangleMultiplication(nn.Module):
     def forward(self, pairs: Tensor, scale: Tensor) -> Tensor:
         """Return [B, N, N, P] for the same and scale [B, N, N, 1]."""
         values, gates, output_gate = self.projections.split(pairs)
-        triangles = repeated(_triangles, values, gates, scale)  # (B, N, N, h)
+        triangles = recomputed(_triangles, values, gates, scale)  # (B, N, N, h)
         update: Tensor = self.output(triangles, output_gate)
         return update
 
 
 def _triangles(values: Tensor, gates: Tensor, scale: Tensor) -> Tensor:
-    """Σ_k a_ik·b_jk + a_ki·b_kj, [B, N, N, h], where a and b are the halves of the gated values [B, N, N, 2h]."""
+    """Return Σ_k a_ik·b_jk + a_ki·b_kj, [B, N, N, h]; a and b halve the gated values [B, N, N, 2h]."""
     size, n = values.shape[:2]
     factors = (values * gates.sigmoid() * scale).view(size, n, n, 2, -1)
     a, b = factors.permute(3, 0, 4, 1, 2).flatten(1, 2)  # each (B * h, N, N)

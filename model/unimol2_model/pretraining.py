@@ -87,11 +87,11 @@ class UniMol2ForPretraining(nn.Module):
         """
         geometry = Geometry.of(batch.positions)
         atoms, pairs = self.backbone(batch, geometry)
-        keys = torch.zeros_like(batch.atom_mask, dtype=atoms.dtype).masked_fill(
+        key_mask = torch.zeros_like(batch.atom_mask, dtype=atoms.dtype).masked_fill(
             ~batch.atom_mask, float("-inf")
         )
         displacements = self.position_head(
-            atoms[:, 1:], pairs[:, 1:, 1:], keys[:, None, None, :], geometry.differences
+            atoms[:, 1:], pairs[:, 1:, 1:], key_mask[:, None, None, :], geometry.differences
         )
         positions = batch.positions + displacements * batch.atom_mask.unsqueeze(-1)
         atom_logits = self.atom_type_head(atoms[:, 1:][_masked_atoms(batch)])

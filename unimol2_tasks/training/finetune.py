@@ -86,6 +86,7 @@ def finetune(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> No
         raise UserError(f"{job.dataset}: fine-tuning needs molecules in both splits, train and valid")
     targets, columns = choose_targets(labels, tuple(dataset.label_names), train, params, _preparation(job))
     network = new_property_model(job.params.model, job.model, len(columns), params.head_dropout, params.seed)
+    network.backbone.checkpoint_activations = params.checkpoint_activations
     objective = PropertyObjective(network, targets, params).to(device)
     judged = _Judged(dataset, valid, labels[valid][:, columns])
     steps_per_epoch = max(1, round(len(train) / params.batch_size))

@@ -50,6 +50,7 @@ def pretrain(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> No
     if not len(train):
         raise UserError(f"{job.dataset}: the train split is empty; prepare more molecules")
     objective = PretrainingObjective(new_pretraining_model(job.params.model, params.seed), params)
+    objective.model.backbone.checkpoint_activations = params.checkpoint_activations
     objective.to(device)
     engine = build_engine(objective, params, params.warmup_steps, params.steps)
     samples = PretrainingSamples(dataset, params)

@@ -51,6 +51,18 @@ def test_a_molecule_without_atoms_is_refused() -> None:
         random_molecule(0, seed=0)
 
 
+@pytest.mark.parametrize("field", ["positions", "target_positions"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_coordinate_that_is_no_number_is_located(field: str, value: float) -> None:
+    molecule = random_molecule(3, seed=0)
+    coordinates = getattr(molecule, field).copy()
+    coordinates[1, 2] = value
+    with pytest.raises(
+        ValueError, match=rf"^{field}: expected finite coordinates in Å, atom 1 has \[.*{value}\]"
+    ):
+        replace(molecule, **{field: coordinates})
+
+
 @pytest.mark.parametrize("value", [-1, 512])
 def test_index_outside_its_embedding_is_located(value: int) -> None:
     paths = np.ones((3, 3), dtype=int)
@@ -60,9 +72,32 @@ def test_index_outside_its_embedding_is_located(value: int) -> None:
         MoleculeBatch.collate([random_molecule(2, seed=1), bad])
 
 
-def test_too_narrow_padding_and_empty_batches_are_refused() -> None:
-    with pytest.raises(ValueError, match="pad_to_atoms=2"):
-        MoleculeBatch.collate([random_molecule(3, seed=0)], pad_to_atoms=2)
+@pytest.mark.parametrize("field", ["tokens", "target_tokens"])
+@pytest.mark.parametrize("value", [-1, 128])
+def test_a_token_that_is_none_is_located(field: str, value: int) -> None:
+    bad = replace(random_molecule(2, seed=0), **{field: np.array([6, value])})
+    with pytest.raises(
+        ValueError, match=rf"^{field}: molecule 1 of the batch holds {value} at \(1,\); .* rows 0\.\.127"
+    ):
+        MoleculeBatch.collate([random_molecule(4, seed=1), bad])
+
+
+@pytest.mark.parametrize(("atoms", "padded"), [((1, 3), 4), ((4, 2), 4), ((5, 1), 16)])
+def test_batches_are_padded_to_the_smallest_bucket_that_holds_them(
+    atoms: tuple[int, ...], padded: int
+) -> None:
+    batch = MoleculeBatch.collate([random_molecule(n, seed=n) for n in atoms], buckets=[16, 4])
+    assert batch.path_lengths.shape == (len(atoms), padded, padded)
+    assert batch.atom_mask.sum(dim=1).tolist() == list(atoms)
+
+
+def test_a_molecule_beyond_the_largest_bucket_is_refused() -> None:
+    molecules = [random_molecule(n, seed=n) for n in (2, 9)]
+    with pytest.raises(ValueError, match="molecule 1 has 9 atoms, the limit is 8"):
+        MoleculeBatch.collate(molecules, buckets=[4, 8])
+
+
+def test_an_empty_batch_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one molecule"):
         MoleculeBatch.collate([])
 

@@ -5,11 +5,11 @@ import torch
 from small_networks import random_model, random_molecule
 
 from unimol2_model import ModelConfig, MoleculeBatch, UniMol2ForPretraining, UniMol2ForProperties
-from unimol2_model.backbone import RowDropout
+from unimol2_model.backbone import RowResidual
 
 
 def _batch() -> MoleculeBatch:
-    return MoleculeBatch.collate([random_molecule(n, seed=n) for n in (9, 1, 5)], pad_to_atoms=16)
+    return MoleculeBatch.collate([random_molecule(n, seed=n) for n in (9, 1, 5)], buckets=[16])
 
 
 def _gradients_are_finite(model: torch.nn.Module) -> bool:
@@ -85,7 +85,8 @@ def test_dropout_acts_in_training_only() -> None:
 
 def test_row_dropout_drops_a_channel_of_an_end_for_all_partners() -> None:
     torch.manual_seed(0)
-    dropped = RowDropout(0.25).train()(torch.ones(4, 6, 6, 50))
+    pairs = torch.ones(4, 6, 6, 50)
+    dropped = RowResidual(0.25).train()(torch.zeros_like(pairs), pairs)
     assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
     assert (dropped == 0).float().mean().item() == pytest.approx(0.25, abs=0.05)
     assert dropped.max().item() == pytest.approx(1 / 0.75)
