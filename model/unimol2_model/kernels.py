@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -207,7 +208,7 @@ class _Bilinear(torch.autograd.Function):
         contracted = _contracted(b, weight).view(size, -1, hidden)
         grad_a = rows @ contracted
         grad_contracted = (rows.transpose(1, 2) @ a).view(size * n, -1)  # (B * N, P * h)
-        grad_b = (grad_contracted @ weight.view(-1, hidden)).view_as(b)
+        grad_b = _matmul(grad_contracted, weight.view(-1, hidden).t()).view_as(b)
         grad_weight = (grad_contracted.t() @ b.flatten(end_dim=1)).view_as(weight)
         return grad_a, grad_b, grad_weight
 
@@ -216,9 +217,10 @@ class _AddDropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: _Context, x: Tensor, update: Tensor, probability: float) -> Tensor:
         threshold = round(probability * _VALUES_OF_A_WORD)
-        draws = torch.empty(-(-update.numel() // _WORDS_PER_DRAW), dtype=torch.int64).random_(-(2**63), None)
-        words = draws.view(torch.int16)[: update.numel()].view(update.shape)
-        kept = words >= threshold - _VALUES_OF_A_WORD // 2
+        kept = torch.empty(update.shape, dtype=torch.uint8)
+        torch.ge(
+            _random_words(update.numel()).view(update.shape), threshold - _VALUES_OF_A_WORD // 2, out=kept
+        )
         ctx.scale = 1 / (1 - threshold / _VALUES_OF_A_WORD)
         ctx.save_for_backward(kept)
         return torch.addcmul(x, update, kept.to(update.dtype), value=ctx.scale)
@@ -228,3 +230,10 @@ class _AddDropout(torch.autograd.Function):
     def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         (kept,) = ctx.saved_tensors
         return grad, kept.to(grad.dtype).mul_(ctx.scale).mul_(grad), None
+
+
+def _random_words(count: int) -> Tensor:
+    """Return int16 values, all equally likely; numpy's generator is three times as fast as PyTorch's."""
+    generator = np.random.SFC64(int(torch.randint(2**63 - 1, ())))
+    draws = generator.random_raw(-(-count // _WORDS_PER_DRAW))
+    return torch.from_numpy(draws.view(np.int16)[:count])
