@@ -153,8 +153,8 @@ def measure(part: Part, train: bool, repetitions: int) -> Cost:
         output = part.module(*inputs)
     moved = sum(tensor.nbytes for tensor in (*weights, *tensors, output))
     held = kept(part.module, inputs, weights) if train else 0
-    once = (seconds, operations(part.module, inputs, train), moved, held)
-    return Cost(*(part.times * value for value in once))
+    counted = operations(part.module, inputs, train)
+    return Cost(part.times * seconds, part.times * counted, part.times * moved, part.times * held)
 
 
 def differentiable(given: Any, train: bool) -> Any:
@@ -167,7 +167,7 @@ def step(model: UniMol2ForPretraining, batch: MoleculeBatch, train: bool) -> Non
     with torch.set_grad_enabled(train):
         loss = model.loss(batch).total
     if train:
-        loss.backward()
+        torch.autograd.backward(loss)
 
 
 def run(module: nn.Module, inputs: tuple[Any, ...], train: bool) -> None:
@@ -176,7 +176,7 @@ def run(module: nn.Module, inputs: tuple[Any, ...], train: bool) -> None:
             module(*inputs)
         return
     output = module(*inputs)
-    output.backward(torch.ones_like(output))
+    torch.autograd.backward(output, torch.ones_like(output))
 
 
 def operations(module: nn.Module, inputs: tuple[Any, ...], train: bool) -> float:

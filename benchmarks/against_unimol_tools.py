@@ -1,0 +1,155 @@
+"""This network against UniMolV2Model of unimol_tools 0.1.6: 84M, the same weights and molecules, CPU.
+
+Each side works in a process and an environment of its own, one at a time, and their repetitions alternate, so
+that whatever else the machine does falls on both; ratios are ratios of medians.
+
+Molecules of mixed sizes go to each side as its users' do: to unimol_tools in the order of the file, 16 to a
+batch (the default of its MolTrain, which MolPredict takes over from the trained model); to ours sorted by
+size, with a limit on the padded pairs of a batch. So do molecules of one size; those of the last size go to
+both in the same batches as well.
+A training step is forward with dropout, mean squared error and backward, without an optimiser. Times
+include collation.
+
+The environment of unimol_tools is made at benchmarks/peers/unimol_tools/.venv where it is absent.
+Linux only, since peak memory is read from /proc.
+"""
+
+import argparse
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from benchmarks.comparison.environment import peer_python
+from benchmarks.comparison.machine import bf16_instructions, matmul_rate
+from benchmarks.comparison.matches import Case, Workers, compare_representations, measure
+from benchmarks.comparison.molecule_sets import Arrays, write_sets
+from benchmarks.comparison.molecules import drug_like_molecules, mixed_set, uniform_set
+from benchmarks.comparison.network import SIZE, write_random_weights
+from benchmarks.comparison.report import PEER, collation_table, memory_table, speed_table, target_table
+from benchmarks.comparison.worker import Inputs, Worker
+
+PEER_FOLDER = Path(__file__).parent / "peers" / "unimol_tools"
+# `batch_size` of unimol_tools.train.MolTrain.
+PEER_BATCH = 16
+MIXED = "mixed"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured."""
+
+    mixed: int
+    """Molecules of mixed sizes."""
+    uniform: int
+    """Molecules of each single size."""
+    sizes: tuple[int, ...]
+    batches: tuple[int, ...]
+    """Of the molecules of the last size, the same on both sides."""
+    repetitions: int
+
+
+FULL = Plan(mixed=64, uniform=16, sizes=(21, 31), batches=(4, 16), repetitions=3)
+QUICK = Plan(mixed=8, uniform=4, sizes=(21,), batches=(4,), repetitions=1)
+
+
+def main() -> None:
+    """Print a table per question, then the targets."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2, help="of each side (default: 2)")
+    parser.add_argument(
+        "--repetitions", type=int, help="after one that warms up (default: 3; with --quick 1)"
+    )
+    parser.add_argument("--pairs", type=int, default=4096, help="limit of our batches (default: 4096)")
+    parser.add_argument("--peer-python", type=Path, help=f"of an environment that has {PEER} already")
+    parser.add_argument("--quick", action="store_true", help="few molecules, once: does it all work?")
+    options = parser.parse_args()
+    plan = QUICK if options.quick else FULL
+    if options.repetitions is not None:
+        plan = replace(plan, repetitions=options.repetitions)
+    # Not resolved: the interpreter of a virtual environment is a link out of it.
+    python = options.peer_python.absolute() if options.peer_python else peer_python(PEER_FOLDER)
+    console = Console()
+    console.print(describe_machine(options.threads))
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        inputs = prepare(plan, Path(folder), options.threads)
+        workers = start(python, inputs, Path(folder), stack)
+        cases = make_cases(plan, options.pairs)
+        difference = compare_representations(workers, MIXED)
+        results = measure(workers, cases, plan.repetitions)
+    title = f"{PEER} 0.1.6 in fp32 / ours: {SIZE}, {options.threads} threads, medians of {plan.repetitions}"
+    caption = (
+        f"theirs {PEER_BATCH} at a time, ours at most {options.pairs} pairs, where nothing else is said\n"
+        f"same weights: a molecule's token, alone, differs by {difference:.0e} of its largest value"
+    )
+    console.print(speed_table(results.speeds, title, caption))
+    console.print(memory_table(results.memories))
+    console.print(collation_table(results.collation, plan.mixed))
+    console.print(target_table(results))
+
+
+def describe_machine(threads: int) -> str:
+    torch.set_num_threads(threads)
+    rates = [matmul_rate(precision) for precision in (torch.float32, torch.bfloat16)]
+    lines = [
+        f"torch {torch.__version__}, {threads} threads",
+        f"matrix product 4096 × 512 × 512: {rates[0]:.0f} GFLOP/s in fp32, {rates[1]:.0f} in bf16",
+    ]
+    if bf16_instructions() is None:
+        lines.append("bf16 is left out: the processor has neither amx_bf16 nor avx512_bf16")
+    return "\n".join(lines)
+
+
+def prepare(plan: Plan, folder: Path, threads: int) -> Inputs:
+    """Write the molecules and the weights that every worker reads."""
+    inputs = Inputs(folder / "weights.pt", folder / "molecules.npz", threads)
+    candidates = drug_like_molecules()
+    sets: dict[str, list[Arrays]] = {MIXED: mixed_set(candidates, plan.mixed)}
+    for atoms in plan.sizes:
+        sets[str(atoms)] = uniform_set(candidates, atoms, plan.uniform)
+    write_sets(inputs.molecules, sets)
+    write_random_weights(inputs.weights)
+    return inputs
+
+
+def start(python: Path, inputs: Inputs, folder: Path, stack: ExitStack) -> Workers:
+    """Start the workers, which end with the stack."""
+    own = "benchmarks.comparison.network"
+    here = Path(sys.executable)
+
+    def worker(python: Path, module: str, precision: str) -> Worker:
+        log = folder / f"{module}.{precision}.log"
+        return stack.enter_context(Worker(python, module, inputs, precision, log))
+
+    return Workers(
+        peer=worker(python, "benchmarks.peers.unimol_tools.worker", "float32"),
+        ours=worker(here, own, "float32"),
+        bf16=worker(here, own, "bfloat16") if bf16_instructions() else None,
+    )
+
+
+def make_cases(plan: Plan, pairs: int) -> list[Case]:
+    sizes = [str(atoms) for atoms in plan.sizes]
+    return [
+        Case(f"{plan.mixed} of mixed sizes", "mixed sizes", MIXED, plan.mixed, PEER_BATCH, pairs),
+        *(Case(f"{size} atoms", "one size", size, plan.uniform, PEER_BATCH, pairs) for size in sizes),
+        *(
+            Case(
+                f"{sizes[-1]} atoms, both {batch} at a time",
+                "one size, the same batches",
+                sizes[-1],
+                plan.uniform,
+                batch,
+                None,
+            )
+            for batch in plan.batches
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    main()
