@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
-.PHONY: setup demo test lint format bench clean
+.PHONY: setup demo test lint format bench bench-peers clean
 
 setup: $(STAMP)
 
@@ -33,7 +33,11 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 bench: setup
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for name in outer_product preparation model_profile throughput; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+# Makes the peer's environment on the first run; takes about twenty minutes.
+bench-peers: setup
+	$(BIN)/python benchmarks/against_unimol_tools.py
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .unimol2

@@ -73,7 +73,7 @@ def main() -> None:
         plan = replace(plan, repetitions=options.repetitions)
     # Not resolved: the interpreter of a virtual environment is a link out of it.
     python = options.peer_python.absolute() if options.peer_python else peer_python(PEER_FOLDER)
-    console = Console()
+    console = Console(width=100)
     console.print(describe_machine(options.threads))
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         inputs = prepare(plan, Path(folder), options.threads)
@@ -94,7 +94,9 @@ def main() -> None:
 
 def describe_machine(threads: int) -> str:
     torch.set_num_threads(threads)
-    rates = [matmul_rate(precision) for precision in (torch.float32, torch.bfloat16)]
+    rates = [
+        matmul_rate(precision, torch.device("cpu")) / 1e9 for precision in (torch.float32, torch.bfloat16)
+    ]
     lines = [
         f"torch {torch.__version__}, {threads} threads",
         f"matrix product 4096 × 512 × 512: {rates[0]:.0f} GFLOP/s in fp32, {rates[1]:.0f} in bf16",

@@ -3,7 +3,7 @@
 Each part is run alone on the inputs that it gets inside the network, forward and, with --train, backward too;
 the last row is the whole pretraining step. Floating-point operations are those that are executed (a
 multiplication and an addition each count), so with --train what is repeated backward is in them. The rate of
-every part is set beside that of one large matrix product measured in the same run.
+every part is set beside that of one matrix product measured in the same run.
 """
 
 import argparse
@@ -21,10 +21,10 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.comparison.machine import matmul_rate, name_of, wait
 from unimol2_model import ModelConfig, Molecule, MoleculeBatch, UniMol2ForPretraining
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-MATRIX = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,11 @@ def main() -> None:
     batch = MoleculeBatch.collate([molecule(options.atoms, k) for k in range(options.batch)])
     batch = batch.to(options.device)
     parts = take_apart(model, batch)
-    rate = matrix_rate(torch.device(options.device), dtype)
+    rate = matmul_rate(dtype, torch.device(options.device))
     title = (
         f"{options.size}, {options.batch} molecules of {options.atoms} atoms, {options.precision}, "
-        f"{'forward + backward' if options.train else 'forward'}, {where(options.device)}; "
-        f"a {MATRIX}³ product runs at {rate / 1e9:.0f} GFLOP/s"
+        f"{'forward + backward' if options.train else 'forward'}, {name_of(torch.device(options.device))}; "
+        f"a matrix product runs at {rate / 1e9:.0f} GFLOP/s"
     )
     table = Table(title=title)
     table.add_column("part")
@@ -207,12 +207,6 @@ def kept(module: nn.Module, inputs: tuple[Any, ...], weights: list[nn.Parameter]
     return sum(sizes.values())
 
 
-def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations per second of one product of two square matrices."""
-    left, right = (torch.randn(MATRIX, MATRIX, device=device, dtype=dtype) for _ in range(2))
-    return 2 * MATRIX**3 / median_seconds(lambda: left @ right, 9, device)
-
-
 def median_seconds(call: Callable[[], object], repetitions: int, device: torch.device) -> float:
     """Median duration; one run at first warms up."""
     seconds = []
@@ -223,15 +217,6 @@ def median_seconds(call: Callable[[], object], repetitions: int, device: torch.d
         wait(device)
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[1:])
-
-
-def wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def where(device: str) -> str:
-    return torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} CPU threads"
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ class EvaluateParams(Section):
 class PredictParams(Section):
     """Prediction and embedding of any table."""
 
-    batch_size: int = Field(128, ge=1, description="Molecules per forward pass.")
+    batch_size: int = Field(128, ge=1, description="Molecules per forward pass, at most.")
     threads: int | None = Field(None, ge=1, description="CPU threads; none: all cores.")
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, get_args
 LengthRule = Literal["own", "padded"]
 Initialisation = Literal["layerwise", "released"]
 
-_WHOLE_NUMBERS = ("blocks", "atom_dim", "heads", "ffn_dim", "pair_dim", "pair_hidden_dim")
+SIZES = ("blocks", "atom_dim", "heads", "ffn_dim", "pair_dim", "pair_hidden_dim")
 _PROBABILITIES = ("dropout", "attention_dropout", "pair_dropout", "activation_dropout")
 
 
@@ -48,7 +48,7 @@ class ModelConfig:
     """Per layer, or N(0, 0.02) for every linear and embedding layer as the released constructor ends with."""
 
     def __post_init__(self) -> None:
-        for name in _WHOLE_NUMBERS:
+        for name in SIZES:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
@@ -94,7 +94,7 @@ class ModelConfig:
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise ValueError(f"unknown model setting {', '.join(unknown)}; known are {', '.join(known)}")
-        missing = [name for name in _WHOLE_NUMBERS if name not in values]
+        missing = [name for name in SIZES if name not in values]
         if missing:
             raise ValueError(f"model setting missing: {', '.join(missing)}")
         return cls(**values)

@@ -10,16 +10,16 @@ from unimol2_model.batch import VOCABULARY, MoleculeBatch
 from unimol2_model.config import Initialisation, ModelConfig
 from unimol2_model.layers import Embedding, GeluLinear, Linear, PooledEmbedding, learned_vector
 
-_GAUSSIANS = 128
+GAUSSIANS = 128
 _LARGEST_MEAN = 9.0
-_STD = _LARGEST_MEAN / (_GAUSSIANS - 1)
+_STD = _LARGEST_MEAN / (GAUSSIANS - 1)
 # The released code writes pi with five decimals; weights are trained against it.
 _DENSITY = 1 / (math.sqrt(2 * 3.14159) * _STD)
 
 
 def gaussian_means(device: torch.device | str = "cpu") -> Tensor:
     """Return the fixed means [128] of the distance Gaussians in fp32 (released code: linspace(0, 9, 128))."""
-    return torch.linspace(0.0, _LARGEST_MEAN, _GAUSSIANS, dtype=torch.float32, device=device)
+    return torch.linspace(0.0, _LARGEST_MEAN, GAUSSIANS, dtype=torch.float32, device=device)
 
 
 class AtomEmbedding(nn.Module):
@@ -62,8 +62,8 @@ class DistanceEmbedding(nn.Module):
         super().__init__()
         self.multiplier = Embedding(VOCABULARY["pair_types"], 1)
         self.offset = Embedding(VOCABULARY["pair_types"], 1)
-        self.inner = Linear(config.initialisation, _GAUSSIANS, (_GAUSSIANS, "before_gelu"))
-        self.outer = GeluLinear(config.initialisation, _GAUSSIANS, (config.pair_dim, "last"))
+        self.inner = Linear(config.initialisation, GAUSSIANS, (GAUSSIANS, "before_gelu"))
+        self.outer = GeluLinear(config.initialisation, GAUSSIANS, (config.pair_dim, "last"))
         self._reset_scales(config.initialisation)
 
     @torch.no_grad()

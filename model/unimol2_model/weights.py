@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from unimol2_model.backbone import UniMol2Backbone
 from unimol2_model.checkpoint import read_checkpoint, write_checkpoint
-from unimol2_model.config import ModelConfig
+from unimol2_model.config import SIZES, ModelConfig
 from unimol2_model.pretraining import UniMol2ForPretraining
 from unimol2_model.property import UniMol2ForProperties
 from unimol2_model.released import WeightsError, from_released, infer_config, is_released, to_released
@@ -51,8 +51,10 @@ def load_weights(model: Model, path: Path | str, *, part: Part = "all") -> None:
                 for name, tensor in weights.items()
                 if name.startswith(_BACKBONE)
             }
-    own = target.state_dict()
-    _check_fit(path, weights, own)
+    try:
+        _check_fit(path, weights, target.state_dict())
+    except WeightsError as error:
+        raise WeightsError(f"{error}{_other_size(path, model.config)}") from None
     target.load_state_dict(weights)
 
 
@@ -163,6 +165,17 @@ def _check_fit(path: Path, weights: Mapping[str, Tensor], own: Mapping[str, Tens
     if any(problems.values()):
         listed = "; ".join(f"{what}: {_shorten(names)}" for what, names in problems.items() if names)
         raise WeightsError(f"{path}: does not fit the model; {listed}")
+
+
+def _other_size(path: Path, config: ModelConfig) -> str:
+    """Say in which of its sizes the file's network is another one, if it tells them."""
+    try:
+        found = read_config(path)
+    except WeightsError:
+        return ""
+    differing = [name for name in SIZES if getattr(found, name) != getattr(config, name)]
+    listed = ", ".join(f"{name} {getattr(found, name)} (model {getattr(config, name)})" for name in differing)
+    return f"; the file's network has {listed}" if listed else ""
 
 
 def _shorten(names: Iterable[str]) -> str:

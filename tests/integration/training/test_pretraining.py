@@ -19,6 +19,8 @@ STEPS = 12
 VARIANTS: dict[str, dict[str, Any]] = {
     **{f"zero-{stage}": {"zero_stage": stage} for stage in range(4)},
     "accumulated": {"micro_batch_size": 1},
+    "checkpointed": {"checkpoint_activations": True},
+    "checkpointed-zero-3": {"checkpoint_activations": True, "zero_stage": 3},
     "bf16-zero-0": {"precision": "bf16"},
     "bf16-zero-3": {"precision": "bf16", "zero_stage": 3},
     "diverging": {"learning_rate": 1e30, "warmup_steps": 0, "log_every": 1},
@@ -61,6 +63,11 @@ def test_one_rank_learns_the_same_as_two(runs: dict[str, RunFolder]) -> None:
 
 def test_small_forward_passes_add_up_to_the_whole_batch(runs: dict[str, RunFolder]) -> None:
     assert _losses(runs["accumulated"]) == pytest.approx(_losses(runs["zero-0"]), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["checkpointed", "checkpointed-zero-3"])
+def test_checkpointed_activations_learn_the_same(runs: dict[str, RunFolder], name: str) -> None:
+    assert _losses(runs[name]) == pytest.approx(_losses(runs["zero-0"]), rel=1e-5)
 
 
 @pytest.mark.parametrize("stage", [0, 3])

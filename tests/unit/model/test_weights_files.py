@@ -71,6 +71,13 @@ def test_backbone_of_a_pretrained_model_moves_into_others(tmp_path: Path) -> Non
     load_weights(UniMol2ForProperties(model.config, outputs=2), path, part="backbone")
 
 
+def test_weights_of_another_size_are_told_by_that_size(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_weights(random_model(blocks=3, pair_dim=16), path)
+    with pytest.raises(WeightsError, match=r"network has blocks 3 \(model 2\), pair_dim 16 \(model 24\)$"):
+        load_weights(random_model(), path)
+
+
 def test_missing_and_unexpected_weights_are_named(tmp_path: Path) -> None:
     model, path = random_model(), tmp_path / "model.safetensors"
     save_weights(model, path)
