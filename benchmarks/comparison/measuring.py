@@ -84,7 +84,7 @@ class Network(ABC, Generic[Input, Batch]):
         """Collate and predict."""
         self.model.eval()
         start = time.perf_counter()
-        with torch.no_grad():
+        with torch.inference_mode():
             for molecules in batches:
                 self.predict(self.collate(molecules))
         return time.perf_counter() - start

@@ -57,7 +57,7 @@ class RowResidual(Residual):
     def forward(self, pairs: Tensor, update: Tensor) -> Tensor:
         """Return pairs [B, N, N, P] + update [B, N, N, P]."""
         if not self.training or self.probability == 0:
-            return pairs + update
+            return super().forward(pairs, update)
         kept = pairs.new_ones(pairs.shape[0], 1, *pairs.shape[2:])
         return torch.addcmul(pairs, update, nn.functional.dropout(kept, self.probability))
 

@@ -151,7 +151,7 @@ def learned_vector(width: int) -> nn.Parameter:
 
 
 class Residual(nn.Module):
-    """A residual sum with dropout on the update.
+    """A residual sum with dropout on the update; under `torch.inference_mode` it takes the update's memory.
 
     Args:
         probability: of an entry of the update to be dropped in training.
@@ -163,7 +163,9 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor, update: Tensor) -> Tensor:
         """Return x + update, of one shape."""
-        return add_dropout(x, update, self.probability) if self.training else x + update
+        if self.training:
+            return add_dropout(x, update, self.probability)
+        return update.add_(x) if torch.is_inference_mode_enabled() else x + update
 
 
 class Transition(nn.Module):

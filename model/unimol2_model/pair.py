@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from unimol2_model.config import Initialisation, ModelConfig
-from unimol2_model.kernels import bilinear, normed_linear, recomputed
+from unimol2_model.kernels import bilinear, normed_linear, recomputed, times
 from unimol2_model.layers import NormedLinear, draw_linear
 from unimol2_model.masks import Masks
 
@@ -33,7 +33,8 @@ class BilinearMap(nn.Module):
             norm: [B, N, N, 1], what the bias is multiplied by; of the product itself it is a's part.
         """
         z = bilinear(a, b, self.weight)
-        return torch.addcmul(z, norm.to(z.dtype), self.bias.to(z.dtype))
+        offset = (norm.to(z.dtype), self.bias.to(z.dtype))
+        return torch.addcmul(z, *offset) if torch.is_grad_enabled() else z.addcmul_(*offset)
 
 
 class OuterProduct(nn.Module):
@@ -63,7 +64,7 @@ class GatedOutput(NormedLinear):
 
 
 def _gated(gate: Tensor, *inputs: Tensor) -> Tensor:
-    return gate * normed_linear(*inputs)
+    return times(normed_linear(*inputs), gate)
 
 
 class TriangleMultiplication(nn.Module):
@@ -88,7 +89,7 @@ class TriangleMultiplication(nn.Module):
 def _triangles(values: Tensor, gates: Tensor, scale: Tensor) -> Tensor:
     """Return Σ_k a_ik·b_jk + a_ki·b_kj, [B, N, N, h]; a and b halve the gated values [B, N, N, 2h]."""
     size, n = values.shape[:2]
-    factors = (values * gates.sigmoid() * scale).view(size, n, n, 2, -1)
+    factors = times(gates.sigmoid(), values, scale).view(size, n, n, 2, -1)
     a, b = factors.permute(3, 0, 4, 1, 2).flatten(1, 2)  # each (B * h, N, N)
     triangles = torch.baddbmm(a @ b.mT, a.mT, b)
     return triangles.view(size, -1, n, n).permute(0, 2, 3, 1)

@@ -30,9 +30,15 @@ def predict(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> Non
         if stop_requested():
             raise Stopped
 
-    outputs = predict_molecules(
-        network, dataset, np.arange(len(dataset)), job.params.predict.batch_size, device, progress=progress
-    )
+    with torch.inference_mode():
+        outputs = predict_molecules(
+            network,
+            dataset,
+            np.arange(len(dataset)),
+            job.params.predict.batch_size,
+            device,
+            progress=progress,
+        )
     with run.finishing() as folder:
         np.save(folder / OUTPUTS, finish(outputs), allow_pickle=False)
 

@@ -76,6 +76,16 @@ def test_checkpointed_activations_change_no_gradient() -> None:
     assert torch.equal(*gradients)
 
 
+def test_inference_mode_changes_no_bit() -> None:
+    model, batch = random_model(), _batch()
+    with torch.no_grad():
+        expected = model(batch)
+    with torch.inference_mode():
+        actual = model(batch)
+        assert torch.equal(actual.atoms[:, 0], model.backbone.embed(batch))
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(actual, expected, strict=True))
+
+
 def test_dropout_acts_in_training_only() -> None:
     model, batch = random_model(), _batch()
     assert torch.equal(model(batch).atoms, model(batch).atoms)
