@@ -13,7 +13,7 @@ UNCERTAINTY_PREFIX = "uncertainty:"
 EMBEDDING_PREFIX = "embedding:"
 SPLIT_NAMES = ("train", "valid", "test")
 REJECT_STAGES = ("read", "parse", "standardise", "deduplicate", "conformers", "features")
-METHODS = ("etkdg+mmff94s", "etkdg+uff", "etkdg")
+METHODS = ("etkdg+mmff94s", "etkdg+uff", "etkdg", "given")
 
 _SHOWN_FAILURES = 3
 _CHECK_ERROR = SchemaErrorReason.CHECK_ERROR
@@ -27,6 +27,7 @@ _BYTES = {
     "flat_positions": 8 * _ATOMS,
     "path_lengths": 2 * _ATOMS**2,
     "positions": 12 * _ATOMS * _CONFORMERS,
+    "energies": 4 * _CONFORMERS,
     "bond_features": pl.col("bonds").cast(pl.Int64) * 3 / 4,
 }
 """Size of each array that is stored as bytes, by the row's counts (a bond is 4 bytes and 3 features)."""
@@ -63,16 +64,28 @@ INDEX = pa.DataFrameSchema(
         "shard": pa.Column(pl.String, pa.Check.str_matches(r"^part-\d{5}\.parquet$")),
         "row_in_shard": pa.Column(pl.UInt32),
         "atoms": pa.Column(pl.UInt16, pa.Check.ge(1)),
+        "conformers": pa.Column(pl.UInt8, pa.Check.ge(1)),
+        "scaffold": pa.Column(pl.UInt32),
     },
     strict=True,
 )
-"""Where each molecule of a dataset is."""
+"""Where each molecule of a dataset is; `scaffold` is its place in the table of scaffolds, from 0."""
+
+SCAFFOLDS = pa.DataFrameSchema(
+    {
+        "scaffold": pa.Column(pl.String, unique=True),
+        "molecules": pa.Column(pl.UInt64, pa.Check.ge(1)),
+    },
+    strict=True,
+)
+"""Murcko scaffolds of a dataset, the most frequent first; empty text: acyclic molecules."""
 
 SPLITS = pa.DataFrameSchema(
     {
         "index": pa.Column(pl.UInt64, unique=True),
         "id": pa.Column(pl.String),
         "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES)),
+        "fold": pa.Column(pl.UInt8, nullable=True),
     },
     strict=True,
 )

@@ -15,18 +15,35 @@ from unimol2_tasks.chemistry.conformers import (
 )
 from unimol2_tasks.chemistry.features import GraphFeatures, graph_features
 from unimol2_tasks.chemistry.scaffolds import murcko_scaffold
-from unimol2_tasks.chemistry.standardise import CanonicalMolecule, canonicalise, parse_smiles, standardise
+from unimol2_tasks.chemistry.standardise import (
+    CanonicalMolecule,
+    Change,
+    canonicalise,
+    parse_smiles,
+    standardise,
+)
 from unimol2_tasks.params import PrepareParams
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Identity:
-    """Which molecule some SMILES text means."""
+    """Which molecule a structure means; everything that is known of it before conformers are made.
+
+    n heavy atoms, in the order of the canonical SMILES; K given conformers.
+    """
 
     smiles: str
-    """Canonical."""
+    """Canonical, isomeric."""
     inchikey: str
     """Standard InChIKey; what makes two rows duplicates of each other."""
+    scaffold: str
+    """Murcko scaffold; empty for an acyclic molecule."""
+    atom_map: NDArray[np.uint16]
+    """[n] place of each atom in the input, counting every written atom from 0."""
+    changes: tuple[Change, ...] = ()
+    """What standardisation did to it."""
+    positions: NDArray[np.float32] | None = None
+    """[K, n, 3] in Å, as given; None where none were given or none are wanted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +63,8 @@ class PreparedMolecule:
     graph: GraphFeatures
     positions: NDArray[np.float32]
     """[K, n, 3] in Å."""
+    energies: NDArray[np.float32]
+    """[K] in kcal/mol, of the force field that `method` names; NaN where none was used."""
     flat_positions: NDArray[np.float32]
     """[n, 2] of the drawing, bonds of 1.5 Å."""
     atom_map: NDArray[np.uint16]

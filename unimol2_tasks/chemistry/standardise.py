@@ -14,6 +14,8 @@ from rdkit.Chem.MolStandardize import rdMolStandardize
 from unimol2_tasks.chemistry.rejection import Rejected, RejectionStage
 
 Standardisation = Literal["none", "clean", "parent"]
+Change = Literal["cleaned", "fragments", "charges", "tautomer", "isotopes", "stereo"]
+"""What standardisation did to a molecule, for counting."""
 
 _INPUT_INDEX = "_unimol2_input_index"
 _LOG_PREFIX = re.compile(r"^\[\d\d:\d\d:\d\d\] (SMILES Parse Error: )?")

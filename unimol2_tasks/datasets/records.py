@@ -21,6 +21,7 @@ _ARRAY_TYPES = {
     "bond_features": "<u1",
     "path_lengths": "<u2",
     "positions": "<f4",
+    "energies": "<f4",
     "flat_positions": "<f4",
     "atom_map": "<u2",
 }
@@ -83,6 +84,7 @@ def decode(batch: pa.RecordBatch, place: int, label_names: Sequence[str]) -> Mol
     return MoleculeRecord(
         graph=graph,
         positions=arrays["positions"].reshape(conformers, n, 3),
+        energies=arrays["energies"],
         flat_positions=arrays["flat_positions"].reshape(n, 2),
         atom_map=arrays["atom_map"],
         row=batch["row"][place].as_py(),
