@@ -10,6 +10,10 @@ both in the same batches as well.
 A training step is forward with dropout, mean squared error and backward, without an optimiser. Times
 include collation.
 
+Our processes get the environment that training and prediction of unimol2_tasks give theirs, in which freed
+memory is kept; with --peer-allocator those of unimol_tools get it too. A GLIBC_TUNABLES that is set already
+holds for both instead.
+
 The environment of unimol_tools is made at benchmarks/peers/unimol_tools/.venv where it is absent.
 Linux only, since peak memory is read from /proc.
 """
@@ -17,6 +21,7 @@ Linux only, since peak memory is read from /proc.
 import argparse
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,11 +32,13 @@ from rich.console import Console
 from benchmarks.comparison.environment import peer_python
 from benchmarks.comparison.machine import bf16_instructions, matmul_rate
 from benchmarks.comparison.matches import Case, Workers, compare_representations, measure
+from benchmarks.comparison.measuring import CLOCKS, Clock
 from benchmarks.comparison.molecule_sets import Arrays, write_sets
 from benchmarks.comparison.molecules import drug_like_molecules, mixed_set, uniform_set
 from benchmarks.comparison.network import SIZE, write_random_weights
 from benchmarks.comparison.report import PEER, collation_table, memory_table, speed_table, target_table
 from benchmarks.comparison.worker import Inputs, Worker
+from unimol2_tasks.training.supervisor import WORKER_DEFAULTS
 
 PEER_FOLDER = Path(__file__).parent / "peers" / "unimol_tools"
 # `batch_size` of unimol_tools.train.MolTrain.
@@ -59,6 +66,34 @@ QUICK = Plan(mixed=8, uniform=4, sizes=(21,), batches=(4,), repetitions=1)
 
 def main() -> None:
     """Print a table per question, then the targets."""
+    parser = make_parser()
+    options = parser.parse_args()
+    plan = QUICK if options.quick else FULL
+    if options.repetitions is not None:
+        plan = replace(plan, repetitions=options.repetitions)
+    cases = [case for case in make_cases(plan, options.pairs) if options.cases in case.name]
+    if not cases:
+        names = "; ".join(case.name for case in make_cases(plan, options.pairs))
+        parser.error(f"--cases: no case's name contains {options.cases!r}; there are: {names}")
+    # Not resolved: the interpreter of a virtual environment is a link out of it.
+    python = options.peer_python.absolute() if options.peer_python else peer_python(PEER_FOLDER)
+    console = Console(width=100)
+    console.print(describe_machine(options.threads))
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        inputs = prepare(plan, Path(folder), options.threads, options.clock)
+        peer_defaults = WORKER_DEFAULTS if options.peer_allocator else {}
+        workers = start(python, inputs, Path(folder), stack, peer_defaults)
+        difference = compare_representations(workers, MIXED)
+        results = measure(workers, cases, plan.repetitions)
+    title, caption = describe_comparison(options, plan.repetitions, difference)
+    console.print(speed_table(results.speeds, title, caption))
+    console.print(memory_table(results.memories))
+    if results.collation is not None:
+        console.print(collation_table(results.collation, plan.mixed))
+    console.print(target_table(results))
+
+
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--threads", type=int, default=2, help="of each side (default: 2)")
     parser.add_argument(
@@ -66,30 +101,36 @@ def main() -> None:
     )
     parser.add_argument("--pairs", type=int, default=4096, help="limit of our batches (default: 4096)")
     parser.add_argument("--peer-python", type=Path, help=f"of an environment that has {PEER} already")
+    parser.add_argument(
+        "--clock",
+        choices=sorted(CLOCKS),
+        default="wall",
+        help="cpu: processor seconds, for a machine that others use, with --threads 1 (default: wall)",
+    )
+    parser.add_argument(
+        "--peer-allocator", action="store_true", help=f"give {PEER} the memory settings of our workers too"
+    )
+    parser.add_argument(
+        "--cases",
+        default="",
+        metavar="SUBSTRING",
+        help="only the cases whose name contains it (default: all)",
+    )
     parser.add_argument("--quick", action="store_true", help="few molecules, once: does it all work?")
-    options = parser.parse_args()
-    plan = QUICK if options.quick else FULL
-    if options.repetitions is not None:
-        plan = replace(plan, repetitions=options.repetitions)
-    # Not resolved: the interpreter of a virtual environment is a link out of it.
-    python = options.peer_python.absolute() if options.peer_python else peer_python(PEER_FOLDER)
-    console = Console(width=100)
-    console.print(describe_machine(options.threads))
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        inputs = prepare(plan, Path(folder), options.threads)
-        workers = start(python, inputs, Path(folder), stack)
-        cases = make_cases(plan, options.pairs)
-        difference = compare_representations(workers, MIXED)
-        results = measure(workers, cases, plan.repetitions)
-    title = f"{PEER} 0.1.6 in fp32 / ours: {SIZE}, {options.threads} threads, medians of {plan.repetitions}"
+    return parser
+
+
+def describe_comparison(options: argparse.Namespace, repetitions: int, difference: float) -> tuple[str, str]:
+    """Title and caption of the speeds."""
+    title = f"{PEER} 0.1.6 in fp32 / ours: {SIZE}, {options.threads} threads, medians of {repetitions}"
+    if options.clock == "cpu":
+        title += ", per processor second"
     caption = (
         f"theirs {PEER_BATCH} at a time, ours at most {options.pairs} pairs, where nothing else is said\n"
+        f"freed memory kept: by {'both' if options.peer_allocator else 'ours, as our workers do'}\n"
         f"same weights: a molecule's token, alone, differs by {difference:.0e} of its largest value"
     )
-    console.print(speed_table(results.speeds, title, caption))
-    console.print(memory_table(results.memories))
-    console.print(collation_table(results.collation, plan.mixed))
-    console.print(target_table(results))
+    return title, caption
 
 
 def describe_machine(threads: int) -> str:
@@ -106,9 +147,9 @@ def describe_machine(threads: int) -> str:
     return "\n".join(lines)
 
 
-def prepare(plan: Plan, folder: Path, threads: int) -> Inputs:
+def prepare(plan: Plan, folder: Path, threads: int, clock: Clock) -> Inputs:
     """Write the molecules and the weights that every worker reads."""
-    inputs = Inputs(folder / "weights.pt", folder / "molecules.npz", threads)
+    inputs = Inputs(folder / "weights.pt", folder / "molecules.npz", threads, clock)
     candidates = drug_like_molecules()
     sets: dict[str, list[Arrays]] = {MIXED: mixed_set(candidates, plan.mixed)}
     for atoms in plan.sizes:
@@ -118,27 +159,30 @@ def prepare(plan: Plan, folder: Path, threads: int) -> Inputs:
     return inputs
 
 
-def start(python: Path, inputs: Inputs, folder: Path, stack: ExitStack) -> Workers:
+def start(
+    python: Path, inputs: Inputs, folder: Path, stack: ExitStack, peer_defaults: Mapping[str, str]
+) -> Workers:
     """Start the workers, which end with the stack."""
-    own = "benchmarks.comparison.network"
-    here = Path(sys.executable)
 
-    def worker(python: Path, module: str, precision: str) -> Worker:
-        log = folder / f"{module}.{precision}.log"
-        return stack.enter_context(Worker(python, module, inputs, precision, log))
+    def own(precision: str) -> Worker:
+        module, log = "benchmarks.comparison.network", folder / f"ours.{precision}.log"
+        return stack.enter_context(
+            Worker(Path(sys.executable), module, inputs, precision, log, WORKER_DEFAULTS)
+        )
 
-    return Workers(
-        peer=worker(python, "benchmarks.peers.unimol_tools.worker", "float32"),
-        ours=worker(here, own, "float32"),
-        bf16=worker(here, own, "bfloat16") if bf16_instructions() else None,
-    )
+    module, log = "benchmarks.peers.unimol_tools.worker", folder / "peer.log"
+    peer = stack.enter_context(Worker(python, module, inputs, "float32", log, peer_defaults))
+    return Workers(peer, own("float32"), own("bfloat16") if bf16_instructions() else None)
 
 
 def make_cases(plan: Plan, pairs: int) -> list[Case]:
     sizes = [str(atoms) for atoms in plan.sizes]
     return [
         Case(f"{plan.mixed} of mixed sizes", "mixed sizes", MIXED, plan.mixed, PEER_BATCH, pairs),
-        *(Case(f"{size} atoms", "one size", size, plan.uniform, PEER_BATCH, pairs) for size in sizes),
+        *(
+            Case(f"{size} atoms, own batches", "one size", size, plan.uniform, PEER_BATCH, pairs)
+            for size in sizes
+        ),
         *(
             Case(
                 f"{sizes[-1]} atoms, both {batch} at a time",

@@ -15,6 +15,7 @@ import typer
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.console import console, log_to_console, progress_bars
+from unimol2_tasks.data_commands import data_app
 from unimol2_tasks.errors import TrainingFailed, UserError
 from unimol2_tasks.params import Params, load_params
 
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 scaling_app = typer.Typer(no_args_is_help=True, help="The scaling law: fit it, and predict with it.")
 app.add_typer(scaling_app, name="scaling")
+app.add_typer(data_app, name="data")
 
 ParamsOption = Annotated[
     Path | None,
@@ -41,7 +43,10 @@ SetOption = Annotated[
 ]
 OutOption = Annotated[str, typer.Option("--out", help="A new folder, or an s3:// prefix.")]
 DatasetOption = Annotated[str, typer.Option("--dataset", help="A dataset that `unimol2 prepare` made.")]
-InputOption = Annotated[str, typer.Option("--input", help="Table: .csv .tsv .smi, plain or .gz.")]
+InputOption = Annotated[
+    str,
+    typer.Option("--input", help="Table: .csv .tsv .smi .sdf .parquet .lmdb, text also .gz; a folder or glob."),
+]
 SmilesOption = Annotated[
     str | None, typer.Option("--smiles-column", help="Column with SMILES; default: guessed by its name.")
 ]

@@ -138,6 +138,9 @@ class TrainingParams(Section):
     )
     ranks: int = Field(1, ge=1, description="Training processes on this machine (one per GPU).")
     threads: int | None = Field(None, ge=1, description="CPU threads per rank; none: cores / ranks.")
+    loader_workers: int = Field(
+        0, ge=0, description="Processes per rank that make batches ahead; 0: each when it is needed."
+    )
     log_every: int = Field(10, ge=1, description="Steps between points of the training curve.")
     checkpoint_every: int = Field(1000, ge=1, description="Steps between checkpoints.")
     keep_checkpoints: int = Field(3, ge=1, description="How many of the newest checkpoints stay.")
@@ -183,6 +186,12 @@ class PretrainParams(TrainingParams):
     feature_drop: float = Field(0.5, ge=0, le=1, description="Probability of hiding all graph features.")
     flat_probability: float = Field(
         0.5, ge=0, le=1, description="Probability of 2D coordinates where features are kept (released code)."
+    )
+    scaffold_temperature: float | None = Field(
+        None,
+        gt=0,
+        description="Draw molecules by softmax(scaffold's share / this); the paper: 0.005; "
+        "none: each once per epoch.",
     )
     atom_weight: float = Field(1.0, ge=0, description="Weight of the masked-atom loss.")
     coordinate_weight: float = Field(1.0, ge=0, description="Weight of the coordinate loss.")

@@ -4,10 +4,14 @@ Each takes and returns small JSON (`ArtifactRef`: kind, address, digest), never 
 is cached by the digests of its inputs, its parameters and the version of the code.
 """
 
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import LocalArtifact
@@ -15,6 +19,7 @@ from unimol2_tasks.blocks import ArtifactStore, store_of
 from unimol2_tasks.params import Params
 from unimol2_tasks.prefect_progress import progress_artifacts
 from unimol2_tasks.stages import evaluate, finetune, predict, prepare, pretrain, scaling
+from unimol2_tasks.stages.units import Unit, work_here
 from unimol2_tasks.summaries import data_card, metric_rows, score_rows
 from unimol2_tasks.task_cache import cache_key
 
@@ -24,6 +29,8 @@ _CACHED: dict[str, Any] = {
     # The default is pickle.
     "result_serializer": "json",
 }
+_UNITS_IN_FLIGHT = 256
+"""Units that are submitted ahead: enough for a cluster, and few enough that their rows fit in memory."""
 
 
 @task(name="prepare dataset", task_run_name="prepare {table}", tags=["unimol2", "prepare"], **_CACHED)
@@ -50,6 +57,38 @@ def prepare_dataset(
         ref = prepare.run(params.prepare, inputs, out, store_of(store))
     create_markdown_artifact(data_card(_fetch(ref, store)), key="unimol2-data-card", description=ref.uri)
     return ref
+
+
+@task(
+    name="prepare unit",
+    task_run_name="{unit.stage} unit {unit.number}",
+    tags=["unimol2", "prepare"],
+    retries=2,
+    retry_delay_seconds=10,
+    retry_jitter_factor=0.5,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def prepare_unit(unit: Unit) -> None:
+    """Work on one unit of a preparation that is shared out over the flow's task runner."""
+    for _ in work_here([unit], workers=1):
+        pass
+
+
+def on_task_runner(units: Iterable[Unit]) -> Iterator[Unit]:
+    """Work on units wherever the flow's task runner says; for `work_on` of `stages.prepare.run`."""
+    waiting: deque[tuple[Unit, PrefectFuture[None]]] = deque()
+    for unit in units:
+        waiting.append((unit, prepare_unit.submit(unit)))
+        if len(waiting) >= _UNITS_IN_FLIGHT:
+            yield _done(*waiting.popleft())
+    while waiting:
+        yield _done(*waiting.popleft())
+
+
+def _done(unit: Unit, future: "PrefectFuture[None]") -> Unit:
+    future.result()
+    return unit
 
 
 @task(

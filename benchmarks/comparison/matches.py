@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from rich.console import Console
 
 from benchmarks.comparison.contest import Entry, take_turns
 from benchmarks.comparison.measuring import Job, Measure
-from benchmarks.comparison.report import Collation, Kind, Memory, Results, Speed
+from benchmarks.comparison.report import STEPS, Collation, Kind, Memory, Results, Speed, Step, describe_speed
 from benchmarks.comparison.worker import Worker
 
 # Relative; fp32 rounding through 12 blocks is some 1e-6.
@@ -61,25 +60,25 @@ def compare_representations(workers: Workers, molecules: str) -> float:
 
 
 def measure(workers: Workers, cases: Sequence[Case], repetitions: int) -> Results:
-    """Give every job of the cases to the workers; the first case is the one of mixed sizes."""
+    """Give every job of the cases to the workers, and print each result when it is there."""
     progress = Console(stderr=True)
-    speeds: list[Speed] = []
+    results = Results()
     for case in cases:
-        for step in ("inference", "training"):
+        for step in STEPS:
             with progress.status(f"{step}: {case.name}"):
-                speeds.append(measure_speed(workers, case, step, repetitions))
-    with progress.status("collation"):
-        collation = measure_collation(workers, cases[0], speeds[1], repetitions)
-    memories: list[Memory] = []
-    for case in cases:
+                speed = measure_speed(workers, case, step, repetitions)
+            progress.print(describe_speed(speed), highlight=False)
+            results.speeds.append(speed)
         with progress.status(f"memory: {case.name}"):
-            memories.append(measure_memory(workers, case))
-    return Results(speeds, memories, collation)
+            memory = measure_memory(workers, case)
+        progress.print(f"{case.name}, memory: {memory.share:.2f} of theirs", highlight=False)
+        results.memories.append(memory)
+        if case.kind == "mixed sizes":
+            results.collation = measure_collation(workers, case, speed, repetitions)
+    return results
 
 
-def measure_speed(
-    workers: Workers, case: Case, step: Literal["inference", "training"], repetitions: int
-) -> Speed:
+def measure_speed(workers: Workers, case: Case, step: Step, repetitions: int) -> Speed:
     own = case.own_job(step)
     entries = [Entry(workers.peer, case.peer_job(step)), Entry(workers.ours, own)]
     if case.pairs is not None and workers.bf16 is not None:

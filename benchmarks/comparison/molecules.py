@@ -63,10 +63,10 @@ def uniform_set(molecules: Iterable[Chem.Mol], atoms: int, count: int) -> list[A
 
 
 def _featurised(molecules: Iterable[Chem.Mol]) -> list[Arrays]:
-    return [_arrays(*embed_conformers(mol, 1, 0)) for mol in molecules]
+    return [_arrays(embed_conformers(mol, 1, 0).mol) for mol in molecules]
 
 
-def _arrays(embedded: Chem.Mol, _method: str) -> Arrays:
+def _arrays(embedded: Chem.Mol) -> Arrays:
     molecule = featurize(embedded, embedded.GetConformer().GetId())
     named = {field.name: getattr(molecule, field.name) for field in fields(Molecule)}
     return {name: array for name, array in named.items() if array is not None}

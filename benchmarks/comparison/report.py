@@ -1,8 +1,8 @@
 """Results of the comparison with a peer, as tables."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from rich.table import Table
 
@@ -16,12 +16,15 @@ Kind = Literal["mixed sizes", "one size", "one size, the same batches"]
 _WANTED: dict[Kind, int] = {"mixed sizes": 5, "one size": 3, "one size, the same batches": 3}
 _WANTED_IN_BF16 = 8
 
+Step = Literal["inference", "training"]
+STEPS: tuple[Step, ...] = get_args(Step)
+
 
 @dataclass(frozen=True, slots=True)
 class Speed:
     """One measure on one set of molecules."""
 
-    step: Literal["inference", "training"]
+    step: Step
     case: str
     kind: Kind
     molecules: int
@@ -29,6 +32,11 @@ class Speed:
     ours: Times
     bf16: Times | None
     """Ours in bf16, where it was measured."""
+
+    @property
+    def sides(self) -> list[tuple[str, Times]]:
+        """Ours by precision."""
+        return [("fp32", self.ours), *([("bf16", self.bf16)] if self.bf16 else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +71,20 @@ class Collation:
         return self.ours.ratio_to(self.ours_training)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Results:
     """All that was measured."""
 
-    speeds: Sequence[Speed]
-    memories: Sequence[Memory]
-    collation: Collation
+    speeds: list[Speed] = field(default_factory=list)
+    memories: list[Memory] = field(default_factory=list)
+    collation: Collation | None = None
+    """Of molecules of mixed sizes, where they were measured."""
+
+
+def describe_speed(speed: Speed) -> str:
+    """One line with the ratios."""
+    ratios = [f"{precision} {speed.peer.ratio_to(ours):.2f}×" for precision, ours in speed.sides]
+    return f"{speed.case}, {speed.step}: {', '.join(ratios)}"
 
 
 def speed_table(speeds: Sequence[Speed], title: str, caption: str) -> Table:
@@ -78,9 +93,7 @@ def speed_table(speeds: Sequence[Speed], title: str, caption: str) -> Table:
     for column in ("theirs", "ours", "ratio", "range"):
         table.add_column(column, justify="right", no_wrap=True)
     for speed in speeds:
-        for precision, ours in (("fp32", speed.ours), ("bf16", speed.bf16)):
-            if ours is None:
-                continue
+        for precision, ours in speed.sides:
             rates = [f"{speed.molecules / times.median:.2f} / s" for times in (speed.peer, ours)]
             ratio, ratios = speed.peer.ratio_to(ours), speed.peer.ratios_to(ours)
             spread = f"{min(ratios):.2f}–{max(ratios):.2f}"
@@ -123,16 +136,18 @@ def target_table(results: Results) -> Table:
     table = Table("target", "wanted", "measured", "reached", title="Targets")
     for row in (*_speed_targets(results.speeds), *_memory_targets(results.memories)):
         table.add_row(*row)
-    share = results.collation.share
-    table.add_row("collation, of our training step", "< 3 %", f"{share:.3%}", _word(share < _COLLATION_SHARE))
+    if results.collation is not None:
+        share, name = results.collation.share, "collation, of our training step"
+        table.add_row(name, "< 3 %", f"{share:.3%}", _word(share < _COLLATION_SHARE))
     return table
 
 
 def _speed_targets(speeds: Sequence[Speed]) -> Iterator[tuple[str, str, str, str]]:
-    for step in ("inference", "training"):
+    for step in STEPS:
         for kind, wanted in _WANTED.items():
             chosen = [speed for speed in speeds if (speed.kind, speed.step) == (kind, step)]
-            yield _speed_target(f"{step}, {kind}", wanted, [(speed.peer, speed.ours) for speed in chosen])
+            if chosen:
+                yield _speed_target(f"{step}, {kind}", wanted, [(speed.peer, speed.ours) for speed in chosen])
         in_bf16 = [
             (speed.peer, speed.bf16)
             for speed in speeds

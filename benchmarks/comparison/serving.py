@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.comparison.measuring import Job, Network
+from benchmarks.comparison.measuring import CLOCKS, Job, Network
 from benchmarks.comparison.molecule_sets import Arrays, read_sets
 
 Sets = Mapping[str, Sequence[Arrays]]
@@ -37,6 +37,7 @@ def serve(build: Callable[[Path, Sets, torch.dtype], Network[Any, Any]]) -> None
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     network = build(options.weights, read_sets(options.molecules), getattr(torch, options.precision))
+    network.clock = CLOCKS[options.clock]
     for line in sys.stdin:
         answers.write(json.dumps(network.measure(Job(**json.loads(line)))) + "\n")
         answers.flush()
@@ -49,4 +50,5 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--torch", required=True)
     parser.add_argument("--precision", choices=["float32", "bfloat16"], required=True)
+    parser.add_argument("--clock", choices=sorted(CLOCKS), required=True)
     return parser.parse_args()

@@ -1,8 +1,9 @@
 """The driver's end of a worker process."""
 
 import json
+import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +11,7 @@ from typing import Self
 
 import torch
 
-from benchmarks.comparison.measuring import Job
+from benchmarks.comparison.measuring import Clock, Job
 
 ROOT = Path(__file__).parents[2]
 _LOG_LINES = 20
@@ -30,6 +31,7 @@ class Inputs:
     molecules: Path
     """Sets of molecules, .npz."""
     threads: int
+    clock: Clock
 
 
 class Worker:
@@ -37,21 +39,33 @@ class Worker:
 
     Args:
         python: the interpreter of its environment.
-        module: as after `python -m`, from the root of the project.
+        module: as after `python -m`; it may import what is below the root of the project.
         inputs: what it is given.
         precision: float32 or bfloat16.
         log: file for all that it prints.
+        defaults: environment variables, where the driver has no value of its own.
     """
 
-    def __init__(self, python: Path, module: str, inputs: Inputs, precision: str, log: Path) -> None:
+    def __init__(
+        self,
+        python: Path,
+        module: str,
+        inputs: Inputs,
+        precision: str,
+        log: Path,
+        defaults: Mapping[str, str],
+    ) -> None:
         self.log = log
         self.module = module
         options = ["--weights", str(inputs.weights), "--molecules", str(inputs.molecules)]
-        settings = ["--threads", str(inputs.threads), "--precision", precision, "--torch", torch.__version__]
+        settings = ["--threads", str(inputs.threads), "--precision", precision, "--clock", inputs.clock]
+        versions = ["--torch", torch.__version__]
         with log.open("w", encoding="utf-8") as errors:
             self.process = subprocess.Popen(
-                [str(python), "-m", module, *options, *settings],
-                cwd=ROOT,
+                [str(python), "-m", module, *options, *settings, *versions],
+                # Not the project: unimol_tools puts a log into the working directory.
+                cwd=log.parent,
+                env={**defaults, **os.environ, "PYTHONPATH": str(ROOT)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -1,11 +1,27 @@
-"""The flow that prepares a dataset."""
+"""The flows that prepare a dataset: on one machine, or shared out over a cluster."""
+
+from typing import Any
 
 from prefect import flow
+from pydantic import BaseModel, Field
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
-from unimol2_tasks.blocks import ArtifactStore
+from unimol2_tasks.blocks import ArtifactStore, store_of
 from unimol2_tasks.params import Params
-from unimol2_tasks.tasks import prepare_dataset
+from unimol2_tasks.stages import prepare as stage
+from unimol2_tasks.tasks import on_task_runner, prepare_dataset
+
+
+class DaskCluster(BaseModel):
+    """The Dask cluster that works on the units of a preparation."""
+
+    address: str | None = Field(
+        None, description="Scheduler, `tcp://host:8786`; empty: a cluster of this machine."
+    )
+    workers: int = Field(2, ge=1, description="Processes of a cluster of this machine.")
+    work: str | None = Field(
+        None, description="Folder or s3:// prefix that every worker reaches; empty: beside `out`."
+    )
 
 
 @flow(name="unimol2-prepare", flow_run_name="prepare {table}", result_serializer="json")
@@ -16,15 +32,66 @@ def prepare(
     smiles_column: str | None = None,
     label_columns: list[str] | None = None,
     store: ArtifactStore | None = None,
+    dask: DaskCluster | None = None,
 ) -> ArtifactRef:
     """Turn a table of molecules into a validated dataset with 3D conformers.
 
     Args:
-        table: CSV, TSV or SMILES file, local or `s3://`.
+        table: CSV, TSV, SMILES, SDF, Parquet or LMDB file, a folder or glob of them; local or `s3://`.
         out: A new folder or an `s3://` prefix.
         params: Parameters; `prepare` counts here.
         smiles_column: Column with SMILES; none: guessed where unambiguous.
         label_columns: Columns with labels; none: all numeric ones.
         store: How S3 is reached; none: as the environment says.
+        dask: The cluster that shares the work; none: processes of this machine.
     """
-    return prepare_dataset(table, out, params, smiles_column, None, label_columns, store)
+    if dask is None:
+        return prepare_dataset(table, out, params, smiles_column, None, label_columns, store)
+    shared = prepare_on_task_runner.with_options(task_runner=_task_runner(dask))
+    return shared(table, out, params, smiles_column, label_columns, store, dask.work)
+
+
+@flow(
+    name="unimol2-prepare-on-task-runner", flow_run_name="prepare {table} in units", result_serializer="json"
+)
+def prepare_on_task_runner(
+    table: str,
+    out: str,
+    params: Params = Params(),
+    smiles_column: str | None = None,
+    label_columns: list[str] | None = None,
+    store: ArtifactStore | None = None,
+    work: str | None = None,
+) -> ArtifactRef:
+    """The same dataset to the byte, its units shared out by the flow's own task runner.
+
+    `prepare_on_task_runner.with_options(task_runner=...)` takes any of Prefect's; a unit that fails is tried
+    again by itself, and a new run goes on with the units that are missing.
+
+    Args:
+        table: As in `prepare`.
+        out: As in `prepare`.
+        params: As in `prepare`.
+        smiles_column: As in `prepare`.
+        label_columns: As in `prepare`.
+        store: As in `prepare`.
+        work: Folder or `s3://` prefix for unfinished work that every worker reaches; none: beside `out`.
+    """
+    labels = None if label_columns is None else tuple(label_columns)
+    inputs = stage.PrepareInputs(table, smiles_column, None, labels)
+    return stage.run(params.prepare, inputs, out, store_of(store), on_task_runner, work or _beside(out))
+
+
+def _beside(out: str) -> str:
+    return f"{out.rstrip('/').rpartition('/')[0] or '.'}/.work"
+
+
+def _task_runner(cluster: DaskCluster) -> Any:
+    import dask
+    from prefect_dask import DaskTaskRunner
+
+    if cluster.address is not None:
+        return DaskTaskRunner(address=cluster.address)
+    # A worker starts processes of its own, to end molecules that take too long; daemons must not.
+    dask.config.set({"distributed.worker.daemon": False})
+    return DaskTaskRunner(cluster_kwargs={"n_workers": cluster.workers, "threads_per_worker": 1})

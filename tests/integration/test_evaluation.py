@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
-from unimol2_tasks.datasets.shards import open_dataset
+from unimol2_tasks.datasets.dataset import open_dataset
 from unimol2_tasks.params import Params
 from unimol2_tasks.stages import evaluate
 

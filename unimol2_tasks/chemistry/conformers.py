@@ -1,18 +1,39 @@
 """Three-dimensional conformers and the two-dimensional drawing of a molecule."""
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdDepictor, rdDistGeom, rdForceFieldHelpers
+from rdkit.Chem import rdDepictor, rdDistGeom, rdForceFieldHelpers, rdMolAlign
 
+from unimol2_tasks.chemistry.rdkit_messages import first_message, rejecting
 from unimol2_tasks.chemistry.rejection import Rejected
 
-ConformerMethod = Literal["etkdg+mmff94s", "etkdg+uff", "etkdg"]
+ConformerMethod = Literal["etkdg+mmff94s", "etkdg+uff", "etkdg", "given"]
 
-_MAX_ITERATIONS = 1000
+MAX_ITERATIONS = 200
+"""Of the relaxation: RDKit's default."""
+_ATTEMPTS = 10
+"""At one conformer, before its coordinates start at random. Where the eigenvectors of the distances fail ten times,
+they nearly always fail; RDKit itself would go on for ten attempts per atom."""
+_MOST_SYMMETRIES = 128
+"""Of a molecule's atoms onto itself, to be tried for one RMSD: two tert-butyl groups have 72, ten 60 million."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conformers:
+    """A molecule of n heavy atoms in space, K times."""
+
+    mol: Chem.Mol
+    """With heavy atoms alone."""
+    method: ConformerMethod
+    positions: NDArray[np.float32]
+    """[K, n, 3] in Å."""
+    energies: NDArray[np.float32]
+    """[K] in kcal/mol, of the force field that `method` names; NaN where none was used."""
 
 
 def conformer_seed(seed: int, inchikey: str) -> int:
@@ -21,39 +42,50 @@ def conformer_seed(seed: int, inchikey: str) -> int:
     return int.from_bytes(digest[:4], "little") & 0x7FFF_FFFF
 
 
-def embed_conformers(mol: Chem.Mol, count: int, seed: int) -> tuple[Chem.Mol, ConformerMethod]:
+def embed_conformers(mol: Chem.Mol, count: int, seed: int, prune_rmsd: float = 0.0) -> Conformers:
     """Embed conformers by ETKDGv3 and relax them by MMFF94s, or UFF where MMFF lacks parameters.
 
     Hydrogens take part in embedding and relaxation and are removed afterwards. Where neither force
-    field knows an element, the embedded structure stays as it is; the method says so.
+    field knows an element, the embedded structures stay as they are; the method says so. Where embedding
+    fails, it is tried once more from random coordinates.
 
     Args:
         mol: Without conformers; the heavy atoms keep their order.
         count: Conformers wanted; a molecule that yields some of them keeps those.
         seed: 0 to 2**31 - 1.
+        prune_rmsd: In Å; of conformers closer than this the one of lower energy stays. RMSD of heavy
+            atoms after alignment, over at most 128 of the molecule's symmetries; 0: all stay.
 
     Returns:
-        A molecule of heavy atoms with at least one conformer (Å), and how they were made.
+        At least one conformer; those of lower energy first, in the order of embedding without energies.
 
     Raises:
         Rejected: No conformer could be embedded.
     """
-    with rdBase.BlockLogs():
-        try:
-            full = Chem.AddHs(mol)
-            _embed(full, count, seed)
-            method = _relax(full)
-            heavy = Chem.RemoveAllHs(full)
-        except (ValueError, RuntimeError) as error:
-            raise Rejected("conformers", f"RDKit failed: {str(error).strip().splitlines()[0]}") from None
-    if not np.isfinite(conformer_positions(heavy)).all():
+    with rdBase.BlockLogs(), rejecting("conformers"):
+        full = Chem.AddHs(mol)
+        _embed(full, count, seed)
+        method, energies = _relax(full)
+        heavy = Chem.RemoveAllHs(full)
+    positions = _positions(heavy)
+    if not np.isfinite(positions).all():
         raise Rejected("conformers", f"{method} gave coordinates that are not finite")
-    return heavy, method
+    kept = np.argsort(energies, kind="stable")
+    if prune_rmsd and len(kept) > 1:
+        kept = _prune(heavy, kept, prune_rmsd)
+    return Conformers(heavy, method, positions[kept], energies[kept].astype(np.float32))
 
 
-def conformer_positions(mol: Chem.Mol) -> NDArray[np.float32]:
-    """Coordinates of all conformers in Å, [K, n, 3]."""
-    return np.stack([conformer.GetPositions() for conformer in mol.GetConformers()]).astype(np.float32)
+def given_conformers(mol: Chem.Mol, positions: NDArray[np.float32]) -> Conformers:
+    """Conformers that somebody else made, as they are.
+
+    Args:
+        mol: The molecule, in the order of `positions`.
+        positions: [K, n, 3] in Å, of the heavy atoms.
+    """
+    # The way of embedded molecules, so that the graph's features cannot differ.
+    heavy = Chem.RemoveAllHs(Chem.AddHs(mol))
+    return Conformers(heavy, "given", positions, np.full(len(positions), np.nan, np.float32))
 
 
 def drawing_positions(mol: Chem.Mol) -> NDArray[np.float32]:
@@ -66,8 +98,12 @@ def drawing_positions(mol: Chem.Mol) -> NDArray[np.float32]:
     try:
         rdDepictor.Compute2DCoords(drawn, canonOrient=True)
     except (ValueError, RuntimeError) as error:
-        raise Rejected("conformers", f"no drawing: {str(error).strip().splitlines()[0]}") from None
+        raise Rejected("conformers", f"no drawing: {first_message(str(error))}") from None
     return np.asarray(drawn.GetConformer().GetPositions()[:, :2], np.float32)
+
+
+def _positions(mol: Chem.Mol) -> NDArray[np.float32]:
+    return np.stack([conformer.GetPositions() for conformer in mol.GetConformers()]).astype(np.float32)
 
 
 def _embed(mol: Chem.Mol, count: int, seed: int) -> None:
@@ -75,29 +111,51 @@ def _embed(mol: Chem.Mol, count: int, seed: int) -> None:
     options: Any = rdDistGeom.ETKDGv3()
     options.randomSeed = seed
     options.numThreads = 1
+    options.maxIterations = _ATTEMPTS
     # Embedded one by one, fragments lie on top of each other; together they need random coordinates.
     options.embedFragmentsSeparately = not several_fragments
     options.useRandomCoords = several_fragments
-    if len(rdDistGeom.EmbedMultipleConfs(mol, count, options)) == count:
-        return
-    options.useRandomCoords = True
-    options.embedFragmentsSeparately = True
-    if not rdDistGeom.EmbedMultipleConfs(mol, count, options):
+    rdDistGeom.EmbedMultipleConfs(mol, count, options)
+    if mol.GetNumConformers() < count:
+        options.maxIterations = 0
+        options.useRandomCoords = True
+        options.embedFragmentsSeparately = True
+        options.clearConfs = False
+        rdDistGeom.EmbedMultipleConfs(mol, count - mol.GetNumConformers(), options)
+    if not mol.GetNumConformers():
         raise Rejected(
             "conformers", "no structure satisfies the distance bounds, random coordinates included"
         )
 
 
-def _relax(mol: Chem.Mol) -> ConformerMethod:
-    options: dict[str, Any] = {
-        "numThreads": 1,
-        "maxIters": _MAX_ITERATIONS,
-        "ignoreInterfragInteractions": False,
-    }
-    if rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
-        rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, mmffVariant="MMFF94s", **options)
-        return "etkdg+mmff94s"
-    if rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
-        rdForceFieldHelpers.UFFOptimizeMoleculeConfs(mol, **options)
-        return "etkdg+uff"
-    return "etkdg"
+def _relax(mol: Chem.Mol) -> tuple[ConformerMethod, NDArray[np.float64]]:
+    """Relax all conformers in place; also their energies in kcal/mol, [K]."""
+    properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol, mmffVariant="MMFF94s")
+    method: ConformerMethod
+    if properties is not None:
+        method = "etkdg+mmff94s"
+        field = rdForceFieldHelpers.MMFFGetMoleculeForceField(
+            mol, properties, ignoreInterfragInteractions=False
+        )
+    elif rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
+        method = "etkdg+uff"
+        field = rdForceFieldHelpers.UFFGetMoleculeForceField(mol, ignoreInterfragInteractions=False)
+    else:
+        return "etkdg", np.full(mol.GetNumConformers(), np.nan)
+    results = rdForceFieldHelpers.OptimizeMoleculeConfs(mol, field, numThreads=1, maxIters=MAX_ITERATIONS)
+    return method, np.array([energy for _, energy in results])
+
+
+def _prune(mol: Chem.Mol, ranked: NDArray[np.intp], threshold: float) -> NDArray[np.intp]:
+    """Of `ranked` conformers those that are no closer than `threshold` to one before them."""
+    best = rdMolAlign.GetAllConformerBestRMS(mol, numThreads=1, maxMatches=_MOST_SYMMETRIES)
+    count = len(ranked)
+    rmsd = np.zeros((count, count))
+    # The routine's order: (1, 0), (2, 0), (2, 1), (3, 0), …
+    rmsd[np.tril_indices(count, -1)] = best
+    rmsd += rmsd.T
+    kept: list[np.intp] = []
+    for conformer in ranked:
+        if all(rmsd[conformer, other] >= threshold for other in kept):
+            kept.append(conformer)
+    return np.array(kept)

@@ -4,7 +4,7 @@ from typing import Any
 
 from rdkit.Chem.Draw import rdMolDraw2D
 
-from unimol2_tasks.chemistry.standardise import parse_smiles
+from unimol2_tasks.chemistry.parsing import parse_smiles
 
 
 def draw_svg(smiles: str, size: tuple[int, int] = (250, 180)) -> str:

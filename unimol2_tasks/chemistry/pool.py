@@ -1,4 +1,4 @@
-"""Many molecules on several processes: a time limit for each, results in input order.
+"""Many molecules on several processes of one thread each: a time limit for each, results in input order.
 
 RDKit may hang or crash inside C++ code, so the limit is kept by killing the process. Molecules travel in
 batches; a batch that fails is run again one by one, so that only the culprit is rejected.
@@ -18,6 +18,7 @@ from threading import Thread
 from typing import Any, Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
+from threadpoolctl import threadpool_limits
 
 from unimol2_tasks.chemistry.rejection import Rejected, RejectionStage
 from unimol2_tasks.errors import UserError
@@ -135,7 +136,8 @@ class _Mapping(Generic[ItemT, ValueT]):
         except (TimeoutError, ProcessExpired) as failure:
             if len(batch) == 1:
                 return [Rejected(self._stage, self._explain(failure))]
-            return [self._collect([item], self._schedule([item]))[0] for item in batch]
+            alone = [(item, self._schedule([item])) for item in batch]
+            return [self._collect([item], scheduled)[0] for item, scheduled in alone]
         self._adapt(answer.seconds / len(batch))
         return answer.results
 
@@ -145,13 +147,15 @@ class _Mapping(Generic[ItemT, ValueT]):
 
     def _explain(self, failure: Exception) -> str:
         if isinstance(failure, ProcessExpired):
-            return f"its process died (exit code {failure.exitcode})"
-        return f"gave up after {self._timeout:g} s"
+            return f"its process died ({self._stage}, exit code {failure.exitcode})"
+        return f"gave up after {self._timeout:g} s ({self._stage})"
 
 
 def _start_worker() -> None:
     # Pebble's handler for SIGTERM waits for Python to run, which a loop inside C++ never lets it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # There are as many processes as cores already.
+    threadpool_limits(1)
     Thread(target=_end_with_parent, daemon=True).start()
 
 

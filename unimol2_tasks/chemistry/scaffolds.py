@@ -1,6 +1,12 @@
-"""Murcko scaffolds: ring systems with their linkers."""
+"""Murcko scaffolds: ring systems with their linkers, and how often to sample each."""
 
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 from rdkit import Chem
+
+TEMPERATURE = 0.005
+"""Of the sampling over scaffolds. Source: Uni-Mol2, section on data."""
 
 
 def murcko_scaffold(mol: Chem.Mol) -> str:
@@ -9,3 +15,57 @@ def murcko_scaffold(mol: Chem.Mol) -> str:
     Source: Bemis and Murcko, J. Med. Chem. 39, 2887 (1996), as RDKit implements it.
     """
     return Chem.MolToSmiles(Chem.MurckoDecompose(mol), isomericSmiles=False)
+
+
+def scaffold_counts(scaffolds: pl.Series) -> pl.DataFrame:
+    """How many molecules each scaffold has: a table as `artifacts.schemas.SCAFFOLDS` describes.
+
+    Args:
+        scaffolds: One per molecule, empty for an acyclic one.
+
+    Returns:
+        `scaffold` and `molecules`; the most frequent first, equally frequent ones by their text.
+    """
+    counts = scaffolds.alias("scaffold").value_counts(name="molecules")
+    return counts.cast({"molecules": pl.UInt64}).sort(["molecules", "scaffold"], descending=[True, False])
+
+
+def sampling_probabilities(
+    counts: NDArray[np.integer], temperature: float = TEMPERATURE
+) -> NDArray[np.float64]:
+    """The probability of each scaffold, softmax(n_i / Σn / τ). Source: Uni-Mol2, section on data.
+
+    Args:
+        counts: [scaffolds] Molecules of each, n_i.
+        temperature: τ, above 0. Towards 0 only the most frequent scaffold is left; infinity makes all equal.
+
+    Returns:
+        [scaffolds] Their sum is 1.
+
+    Raises:
+        ValueError: `temperature` is not above 0.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature must be above 0, got {temperature}")
+    logits = counts / counts.sum() / temperature
+    weights = np.exp(logits - logits.max())
+    return np.asarray(weights / weights.sum(), np.float64)
+
+
+def molecule_probabilities(
+    scaffold_codes: NDArray[np.integer], temperature: float = TEMPERATURE
+) -> NDArray[np.float64]:
+    """The probability of each molecule: its scaffold's, shared evenly among the scaffold's molecules.
+
+    Args:
+        scaffold_codes: [molecules] Scaffold of each, a number from 0; some numbers may be unused.
+        temperature: See `sampling_probabilities`.
+
+    Returns:
+        [molecules] Their sum is 1.
+    """
+    counts = np.bincount(scaffold_codes)
+    used = counts > 0
+    shares = np.zeros(len(counts))
+    shares[used] = sampling_probabilities(counts[used], temperature) / counts[used]
+    return np.asarray(shares[scaffold_codes], np.float64)

@@ -1,130 +1,140 @@
-"""From SMILES text to one standard molecule with a canonical atom order."""
+"""Bringing a molecule into standard form by RDKit's MolStandardize, and saying what that changed."""
 
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem.MolStandardize import rdMolStandardize
 
-from unimol2_tasks.chemistry.rejection import Rejected, RejectionStage
+from unimol2_tasks.chemistry.canonical import CanonicalMolecule, canonicalise
+from unimol2_tasks.chemistry.rdkit_messages import rejecting
+from unimol2_tasks.params import PrepareParams
 
-Standardisation = Literal["none", "clean", "parent"]
 Change = Literal["cleaned", "fragments", "charges", "tautomer", "isotopes", "stereo"]
 """What standardisation did to a molecule, for counting."""
 
-_INPUT_INDEX = "_unimol2_input_index"
-_LOG_PREFIX = re.compile(r"^\[\d\d:\d\d:\d\d\] (SMILES Parse Error: )?")
+_PLACE = "_unimol2_place"
+
+# Made once: CleanupInPlace makes its own for every molecule, which takes longer than their work.
+_METALS = rdMolStandardize.MetalDisconnector()
+_GROUPS = rdMolStandardize.Normalizer()
+_ACIDS = rdMolStandardize.Reionizer()
+_FRAGMENTS = rdMolStandardize.LargestFragmentChooser(rdMolStandardize.CleanupParameters())
+_CHARGES = rdMolStandardize.Uncharger()
+_TAUTOMERS = rdMolStandardize.TautomerEnumerator()
+
+_CHARGED = Chem.MolFromSmarts("[!+0]")
+_CHARGED_OR_ALONE = Chem.MolFromSmarts("[!+0,D0]")
+_ISOTOPE = Chem.MolFromSmarts("[!0*]")
 
 
-@dataclass(frozen=True, slots=True)
-class CanonicalMolecule:
-    """A molecule whose atom order depends on the molecule alone, not on how it was written."""
+def standardise(
+    molecule: CanonicalMolecule, params: PrepareParams
+) -> tuple[CanonicalMolecule, tuple[Change, ...]]:
+    """Bring a molecule into standard form.
 
-    mol: Chem.Mol
-    """Parsed from `smiles`, so its atoms are in canonical order."""
-    smiles: str
-    """Isomeric canonical SMILES."""
-    inchikey: str
-    """Standard InChIKey."""
-    atom_map: NDArray[np.uint16]
-    """[n] For each heavy atom its place in the input SMILES, counting every written atom from 0."""
+    `standardise=none` leaves it as given. `clean` disconnects metals, normalises functional groups and
+    moves charges to the strongest acids; isotopes, stereo and charges stay. `parent` is `clean`, then the
+    largest fragment, neutralised. Then, where asked for: isotopes and stereo forgotten, and RDKit's
+    canonical tautomer, which forgets the stereo of what takes part in tautomerism; it is the best of 1000
+    where there are more.
 
+    Args:
+        molecule: As given. Its order is canonical, because some of RDKit's rules depend on the order.
+        params: Of the preparation.
 
-def parse_smiles(text: str) -> Chem.Mol:
-    """Read SMILES; every atom remembers its place in `text`.
+    Returns:
+        The molecule in standard form, and what really happened to it.
 
     Raises:
-        Rejected: `text` is empty, not SMILES, impossible chemistry, or holds an atom that is no element.
+        Rejected: RDKit failed at it.
     """
-    if not text.strip():
-        raise Rejected("parse", "empty SMILES")
-    parser: Any = Chem.SmilesParserParams()
-    parser.removeHs = False
-    with rdBase.CaptureErrorLog() as log, _rejecting("parse"):
-        mol = Chem.MolFromSmiles(text.strip(), parser)
-        if mol is None:
-            raise Rejected("parse", _first_message(log.messages))
+    with rdBase.BlockLogs(), rejecting("standardise"):
+        standard = _Standard(molecule)
+        if params.standardise != "none":
+            standard.clean()
+        if params.standardise == "parent":
+            standard.reduce_to_parent()
+        if params.remove_isotopes:
+            standard.forget_isotopes()
+        if params.remove_stereo:
+            standard.forget_stereo()
+        if params.tautomer:
+            standard.choose_tautomer()
+    if not standard.changes:
+        return molecule, ()
+    return standard.molecule(), tuple(dict.fromkeys(standard.changes))
+
+
+class _Standard:
+    """A molecule on its way into standard form."""
+
+    def __init__(self, molecule: CanonicalMolecule) -> None:
+        self.changes: list[Change] = []
+        self._mol = Chem.Mol(molecule.mol)
+        self._smiles = molecule.smiles
+        for atom, place in zip(self._heavy(), molecule.atom_map.tolist(), strict=True):
+            atom.SetIntProp(_PLACE, place)
+
+    def molecule(self) -> CanonicalMolecule:
+        """The molecule as it is now."""
+        places = np.zeros(self._mol.GetNumAtoms(), np.int64)
+        for atom in self._heavy():
+            places[atom.GetIdx()] = atom.GetIntProp(_PLACE)
+        return canonicalise(self._mol, places)
+
+    def _heavy(self) -> Iterator[Chem.Atom]:
+        # Iterating over GetAtoms() takes twice as long.
+        atoms = map(self._mol.GetAtomWithIdx, range(self._mol.GetNumAtoms()))
+        return (atom for atom in atoms if atom.GetAtomicNum() > 1)
+
+    def clean(self) -> None:
+        """What CleanupInPlace does to a molecule without hydrogens."""
+        mol = self._mol
+        _METALS.DisconnectInPlace(mol)
+        _GROUPS.normalizeInPlace(mol)
+        # Without charges and lone atoms it has nothing to do, and looks for it a long time.
+        if mol.HasSubstructMatch(_CHARGED_OR_ALONE):
+            _ACIDS.reionizeInPlace(mol)
+        self._note("cleaned", mol)
+
+    def reduce_to_parent(self) -> None:
+        """What ChargeParentInPlace does after its first clean-up."""
+        mol = self._mol
+        if len(Chem.GetMolFrags(mol)) > 1:
+            _FRAGMENTS.chooseInPlace(mol)
+            self._note("fragments", mol)
+        if mol.HasSubstructMatch(_CHARGED):
+            _CHARGES.unchargeInPlace(mol)
+            self._note("charges", mol)
+        if self.changes:
+            self.clean()
+
+    def forget_isotopes(self) -> None:
+        mol = self._mol
+        if not mol.HasSubstructMatch(_ISOTOPE):
+            return
         for atom in mol.GetAtoms():
-            atom.SetIntProp(_INPUT_INDEX, atom.GetIdx())
-            if atom.GetAtomicNum() == 0:
-                raise Rejected("parse", f"atom {atom.GetIdx()} ({atom.GetSmarts()}) is no element")
-        return Chem.RemoveHs(mol)
+            atom.SetIsotope(0)
+        # What was deuterium is now a hydrogen like any other.
+        self._note("isotopes", Chem.RemoveHs(mol))
 
+    def forget_stereo(self) -> None:
+        mol = self._mol
+        Chem.RemoveStereochemistry(mol)
+        self._note("stereo", mol)
 
-def standardise(mol: Chem.Mol, mode: Standardisation) -> Chem.Mol:
-    """Bring a molecule into standard form by RDKit's MolStandardize.
+    def choose_tautomer(self) -> None:
+        self._note("tautomer", _TAUTOMERS.Canonicalize(self._mol))
 
-    Args:
-        mol: As parsed.
-        mode: `none`: as given. `clean`: hydrogens removed, metals disconnected, functional groups
-            normalised, charges moved to the right acids; isotopes, stereo and charges stay.
-            `parent`: `clean`, then the largest fragment, neutralised.
-
-    Raises:
-        Rejected: The clean-up failed.
-    """
-    if mode == "none":
-        return mol
-    with rdBase.BlockLogs(), _rejecting("standardise"):
-        # Some of RDKit's rules depend on the order of the atoms, and none renews the aromaticity of
-        # a ligand that lost its metal.
-        Chem.MolToSmiles(mol)
-        standard = Chem.RenumberAtoms(mol, _output_order(mol))
-        if mode == "clean":
-            rdMolStandardize.CleanupInPlace(standard)
-        else:
-            rdMolStandardize.ChargeParentInPlace(standard)
-        Chem.SanitizeMol(standard)
-    return standard
-
-
-def canonicalise(mol: Chem.Mol, max_atoms: int) -> CanonicalMolecule:
-    """Give a molecule its canonical SMILES, InChIKey and atom order.
-
-    Args:
-        mol: From `parse_smiles`, standardised or not.
-        max_atoms: Heavy atoms above which it is rejected.
-
-    Raises:
-        Rejected: No or too many heavy atoms, or no InChIKey.
-    """
-    atoms = mol.GetNumHeavyAtoms()
-    if atoms == 0:
-        raise Rejected("standardise", "no heavy atoms")
-    if atoms > max_atoms:
-        raise Rejected("standardise", f"{atoms} heavy atoms, max_atoms is {max_atoms}")
-    with rdBase.CaptureErrorLog() as log, _rejecting("standardise"):
+    def _note(self, change: Change, mol: Chem.Mol) -> None:
+        """Go on with `mol`; it is the same molecule as before if it is spelled so."""
         smiles = Chem.MolToSmiles(mol)
-        written = (mol.GetAtomWithIdx(index) for index in _output_order(mol))
-        places = [atom.GetIntProp(_INPUT_INDEX) for atom in written if atom.GetAtomicNum() > 1]
-        canonical = Chem.MolFromSmiles(smiles)
-        if canonical is None:
-            raise Rejected("standardise", f"its canonical form is refused: {_first_message(log.messages)}")
-        inchikey = Chem.MolToInchiKey(canonical)  # type: ignore[no-untyped-call]
-        if not inchikey:
-            raise Rejected("standardise", f"no InChIKey: {_first_message(log.messages)}")
-    return CanonicalMolecule(canonical, smiles, inchikey, np.array(places, np.uint16))
-
-
-def _output_order(mol: Chem.Mol) -> list[int]:
-    """The atoms in the order in which `MolToSmiles` has just written them."""
-    return list(mol.GetPropsAsDict(includePrivate=True, includeComputed=True)["_smilesAtomOutputOrder"])
-
-
-@contextmanager
-def _rejecting(stage: RejectionStage) -> Iterator[None]:
-    """RDKit raises its sanitisation errors as ValueError and its broken invariants as RuntimeError."""
-    try:
-        yield
-    except (ValueError, RuntimeError) as error:
-        raise Rejected(stage, _first_message(str(error))) from None
-
-
-def _first_message(log: str) -> str:
-    lines = [_LOG_PREFIX.sub("", line).strip() for line in log.splitlines()]
-    return next((line for line in lines if line), "RDKit gave no reason")
+        if smiles != self._smiles:
+            self.changes.append(change)
+            # No step renews what depends on its changes, as the aromaticity of a ligand without its metal.
+            Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
+            Chem.SanitizeMol(mol)
+            smiles = Chem.MolToSmiles(mol)
+        self._mol, self._smiles = mol, smiles

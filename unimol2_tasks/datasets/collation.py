@@ -1,7 +1,10 @@
 """From stored molecules to padded batches, in training order."""
 
+import os
+import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,9 +13,13 @@ from numpy.typing import NDArray
 
 from unimol2_model.batch import MoleculeBatch
 from unimol2_tasks.datasets.corruption import corrupt
+from unimol2_tasks.datasets.dataset import MoleculeDataset
 from unimol2_tasks.datasets.order import Visit
-from unimol2_tasks.datasets.shards import MoleculeDataset
 from unimol2_tasks.params import PretrainParams
+from unimol2_tasks.process_tree import die_with_parent
+
+_PREFETCH = 4
+"""Batches that each worker makes ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +45,8 @@ class PretrainingSamples(torch.utils.data.Dataset[LabelledBatch]):
 
     def __getitem__(self, visits: list[Visit]) -> LabelledBatch:
         """The padded batch of these visits."""
-        samples = [corrupt(self.dataset.record(visit.index), self.params, visit) for visit in visits]
-        return LabelledBatch(MoleculeBatch.collate(samples), None)
+        records = [self.dataset.record(visit.index) for visit in visits]
+        return LabelledBatch(MoleculeBatch.collate(corrupt(records, self.params, visits)), None)
 
 
 class LabelledSamples(torch.utils.data.Dataset[LabelledBatch]):
@@ -69,16 +76,32 @@ class LabelledSamples(torch.utils.data.Dataset[LabelledBatch]):
 def loader(
     samples: torch.utils.data.Dataset[LabelledBatch], plan: Iterable[list[Visit]], workers: int = 0
 ) -> Iterator[LabelledBatch]:
-    """The batches of `plan`, one after the other, made in `workers` processes (0: in this one)."""
+    """The batches of `plan`, one after the other; the same whatever the number of workers.
+
+    Args:
+        samples: Makes a batch from visits.
+        plan: The visits of every batch; read as batches are needed, and a little ahead.
+        workers: Processes that make batches ahead; 0: none, each batch is made when it is asked for. They
+            live until the plan ends, the iterator is closed or this process ends, however that happens.
+    """
     return iter(
         torch.utils.data.DataLoader(
             samples,
             sampler=plan,
             batch_size=None,
             num_workers=workers,
+            prefetch_factor=_PREFETCH if workers else None,
             collate_fn=_unchanged,
+            worker_init_fn=partial(_start_worker, os.getpid()),
         )
     )
+
+
+def _start_worker(parent: int, number: int) -> None:
+    die_with_parent(parent)
+    # Schedulers send SIGTERM to every process of a job, and training finishes its step and its checkpoint
+    # then: it decides when it needs no more batches.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _unchanged(batch: Any) -> Any:

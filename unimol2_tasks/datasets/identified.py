@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from unimol2_tasks.artifacts.schemas import LABEL_PREFIX
 from unimol2_tasks.chemistry.preparation import Identity
 from unimol2_tasks.chemistry.rejection import Rejected
+from unimol2_tasks.chemistry.split_names import SYNONYMS
 from unimol2_tasks.datasets.ledger import Reject
 from unimol2_tasks.datasets.rows import InputRow
 
@@ -35,7 +36,10 @@ def identified_schema(label_names: Sequence[str]) -> pa.Schema:
 
 def identified_row(row: InputRow, result: Identity | Rejected, label_names: Sequence[str]) -> dict[str, Any]:
     """One row of the file, by column."""
-    columns: dict[str, Any] = {"row": row.row, "id": row.id, "input": row.text, "split": row.split}
+    columns: dict[str, Any] = {"row": row.row, "id": row.id, "input": row.text}
+    if row.split is not None:
+        # One name for each split, so that duplicates agree; an unknown one stays, to be refused by name.
+        columns["split"] = SYNONYMS.get(row.split.strip().lower(), row.split)
     labels = zip(label_names, row.labels, strict=True)
     columns |= {LABEL_PREFIX + name: value for name, value in labels}
     if isinstance(result, Rejected):

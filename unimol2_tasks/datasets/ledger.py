@@ -3,12 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import polars as pl
 
 from unimol2_tasks.artifacts.schemas import REJECTS, validate
 from unimol2_tasks.chemistry.rejection import RejectionStage
 from unimol2_tasks.errors import ArtifactError
+
+_SCHEMA = {"row": pl.UInt64, "input": pl.String, "stage": pl.String, "reason": pl.String}
+_FORMULA = r"^[=+\-@\t\r']"
+"""How text begins that a spreadsheet would calculate (OWASP, CSV injection), or that looks escaped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +29,54 @@ class Reject:
     reason: str
 
 
-def write_ledger(path: Path, rejects: Iterable[Reject]) -> None:
-    """Write `row,input,stage,reason` in the order of the rows, also where there is none."""
-    schema = {"row": pl.UInt64, "input": pl.String, "stage": pl.String, "reason": pl.String}
-    ordered = sorted(rejects, key=lambda reject: reject.row)
-    frame = pl.DataFrame([astuple(reject) for reject in ordered], schema=schema, orient="row")
-    validate(frame, REJECTS, path.name).write_csv(path)
+class LedgerWriter:
+    """Writes `row,input,stage,reason` in the order of the rows; the header also where no row follows.
+
+    An `input` that a spreadsheet would take for a formula gets an apostrophe in front, which `read_ledger`
+    removes.
+
+    Attributes:
+        rows: How many rejects were written.
+        first: The first of them, for messages.
+    """
+
+    def __init__(self, path: Path, remember: int = 0) -> None:
+        """Write to `path`; keep the first `remember` rejects in `first`."""
+        self.rows = 0
+        self.first: list[Reject] = []
+        self._remember = remember
+        self._path = path
+        self._last_row = 0
+        self._file = path.open("wb")
+        pl.DataFrame(schema=_SCHEMA).write_csv(self._file)
+
+    def write(self, rejects: Iterable[Reject]) -> None:
+        """Append rejects whose rows all come after those already written; they need not be sorted.
+
+        Raises:
+            ArtifactError: A row appears twice.
+        """
+        ordered = sorted(rejects, key=lambda reject: reject.row)
+        if not ordered:
+            return
+        if ordered[0].row <= self._last_row:
+            raise ArtifactError(f"{self._path}: row {ordered[0].row} comes after row {self._last_row}")
+        frame = pl.DataFrame([astuple(reject) for reject in ordered], schema=_SCHEMA, orient="row")
+        validate(frame, REJECTS, self._path.name)
+        text = pl.col("input")
+        escaped = pl.when(text.str.contains(_FORMULA)).then("'" + text).otherwise(text)
+        frame.with_columns(input=escaped).write_csv(self._file, include_header=False)
+        self.first += ordered[: max(self._remember - len(self.first), 0)]
+        self._last_row = ordered[-1].row
+        self.rows += len(ordered)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
 
 
 def read_ledger(path: Path) -> list[Reject]:
@@ -42,4 +90,5 @@ def read_ledger(path: Path) -> list[Reject]:
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ArtifactError(f"{path}: no reject ledger: {error}") from None
     texts = frame.with_columns(pl.col(pl.String).fill_null(""))
-    return [Reject(*values) for values in validate(texts, REJECTS, str(path)).rows()]
+    rows = validate(texts, REJECTS, str(path)).with_columns(pl.col("input").str.strip_prefix("'"))
+    return [Reject(*values) for values in rows.rows()]

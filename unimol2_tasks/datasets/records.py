@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -69,29 +71,79 @@ def encode(record: MoleculeRecord, label_names: Sequence[str]) -> dict[str, Any]
     return row | {LABEL_PREFIX + name: value for name, value in zip(label_names, record.labels, strict=True)}
 
 
-def decode(batch: pa.RecordBatch, place: int, label_names: Sequence[str]) -> MoleculeRecord:
-    """The molecule at `place`; its arrays are read-only views of the batch's memory."""
-    n, conformers = batch["atoms"][place].as_py(), batch["conformers"][place].as_py()
-    arrays = {name: _array(batch, name, place) for name in _ARRAY_TYPES}
-    graph = GraphFeatures(
-        tokens=arrays["tokens"],
-        atom_features=arrays["atom_features"].reshape(n, -1),
-        degrees=arrays["degrees"],
-        bonds=arrays["bonds"].reshape(-1, 2),
-        bond_features=arrays["bond_features"].reshape(-1, 3),
-        path_lengths=arrays["path_lengths"].reshape(n, n),
-    )
-    return MoleculeRecord(
-        graph=graph,
-        positions=arrays["positions"].reshape(conformers, n, 3),
-        energies=arrays["energies"],
-        flat_positions=arrays["flat_positions"].reshape(n, 2),
-        atom_map=arrays["atom_map"],
-        row=batch["row"][place].as_py(),
-        labels=tuple(batch[LABEL_PREFIX + name][place].as_py() for name in label_names),
-        **{name: batch[name][place].as_py() for name in _TEXTS},
-    )
+class RecordBatch:
+    """The molecules of an Arrow batch in the schema of a shard, decoded where they lie.
+
+    The buffers are looked up once; an Arrow scalar per value would take longer than all else that is done
+    to a molecule. The arrays of a molecule are read-only views of the batch's memory.
+    """
+
+    def __init__(self, batch: pa.RecordBatch, label_names: Sequence[str]) -> None:
+        self._rows = _values(batch["row"])
+        self._label_columns = [batch[LABEL_PREFIX + name] for name in label_names]
+        self._texts = {name: _Slices(batch[name]) for name in _TEXTS}
+        self._arrays = [(_Slices(batch[name]), np.dtype(dtype)) for name, dtype in _ARRAY_TYPES.items()]
+
+    def record(self, place: int) -> MoleculeRecord:
+        """The molecule at `place`, with all conformers."""
+        (
+            tokens, atom_features, degrees, bonds, bond_features, path_lengths,
+            positions, energies, flat_positions, atom_map,
+        ) = [slices.array(place, dtype) for slices, dtype in self._arrays]  # fmt: skip
+        n = len(tokens)
+        texts: dict[str, Any] = {name: slices.text(place) for name, slices in self._texts.items()}
+        graph = GraphFeatures(
+            tokens=tokens,
+            atom_features=atom_features.reshape(n, -1),
+            degrees=degrees,
+            bonds=bonds.reshape(-1, 2),
+            bond_features=bond_features.reshape(-1, 3),
+            path_lengths=path_lengths.reshape(n, n),
+        )
+        return MoleculeRecord(
+            graph=graph,
+            positions=positions.reshape(len(energies), n, 3),
+            energies=energies,
+            flat_positions=flat_positions.reshape(n, 2),
+            atom_map=atom_map,
+            row=int(self._rows[place]),
+            labels=tuple(None if isnan(value) else value for value in self.labels[place].tolist()),
+            **texts,
+        )
+
+    def text(self, column: str, place: int) -> str:
+        """`id`, `smiles`, `inchikey`, `scaffold` or `method` of the molecule at `place`."""
+        return self._texts[column].text(place)
+
+    @cached_property
+    def labels(self) -> NDArray[np.float64]:
+        """[rows, T] in the labels' own units, NaN where missing."""
+        labels = np.empty((len(self._rows), len(self._label_columns)))
+        for k, column in enumerate(self._label_columns):
+            labels[:, k] = column.to_numpy(zero_copy_only=False)
+        labels.flags.writeable = False
+        return labels
 
 
-def _array(batch: pa.RecordBatch, name: str, place: int) -> NDArray[Any]:
-    return np.frombuffer(batch[name][place].as_buffer(), _ARRAY_TYPES[name])
+class _Slices:
+    """A column of bytes or texts: one piece of memory, and where each value begins."""
+
+    __slots__ = ("_bytes", "_ends")
+
+    def __init__(self, column: pa.Array) -> None:
+        _, ends, data = column.buffers()
+        # Memory views, because indexing them gives plain integers, several times faster than numpy's.
+        self._ends = memoryview(ends).cast("i")[column.offset :]
+        self._bytes = memoryview(data if data is not None else b"")
+
+    def array(self, place: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+        begin, end = self._ends[place], self._ends[place + 1]
+        return np.frombuffer(self._bytes, dtype, (end - begin) // dtype.itemsize, begin)
+
+    def text(self, place: int) -> str:
+        return str(self._bytes[self._ends[place] : self._ends[place + 1]], "utf-8")
+
+
+def _values(column: pa.Array) -> NDArray[Any]:
+    values: NDArray[Any] = column.to_numpy(zero_copy_only=True)
+    return values

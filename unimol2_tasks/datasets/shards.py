@@ -1,7 +1,6 @@
-"""Datasets on disk: Parquet shards of molecules, an index and splits."""
+"""Datasets on disk: Parquet shards of molecules in the order of their source rows, an index and splits."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,24 +11,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from unimol2_tasks.artifacts.schemas import INDEX, LABEL_PREFIX, MOLECULES, SPLITS, validate
+from unimol2_tasks.artifacts.schemas import MOLECULES, SPLITS, validate
 from unimol2_tasks.chemistry.splits import Split
-from unimol2_tasks.datasets.records import MoleculeRecord, arrow_schema, decode, encode
-from unimol2_tasks.errors import ArtifactError
+from unimol2_tasks.datasets.index import IndexWriter, shard_name
+from unimol2_tasks.datasets.records import MoleculeRecord, arrow_schema, encode
+from unimol2_tasks.datasets.row_groups import ROW_GROUP, RowBuffer
 
-__all__ = ["MoleculeDataset", "MoleculeRecord", "ShardWriter", "open_dataset", "write_splits"]
+__all__ = ["MOLECULES_FOLDER", "SPLITS_FILE", "MoleculeRecord", "ShardWriter", "write_splits"]
 
-_MOLECULES_FOLDER = "molecules"
-_INDEX_FILE = "index.parquet"
-_SPLITS_FILE = "splits.parquet"
-_ROW_GROUP = 1024
+MOLECULES_FOLDER = "molecules"
+SPLITS_FILE = "splits.parquet"
+
+_SPLITS_SCHEMA = pa.schema(
+    [("index", pa.uint64()), ("id", pa.string()), ("split", pa.string()), ("fold", pa.uint8())]
+)
 
 
 class ShardWriter:
-    """Writes molecules in order, and the index when it is closed without an error.
+    """Writes molecules in the order of their source rows; the index when it is closed without an error.
+
+    The files depend on the molecules alone, not on whether they came one by one or in tables of any length.
+    In memory are the molecules of one row group, a few bytes per molecule for the index, and every scaffold
+    once.
 
     Attributes:
-        rows: How many molecules were written.
+        rows: How many molecules were given.
     """
 
     def __init__(self, folder: Path, rows_per_shard: int, label_names: Sequence[str]) -> None:
@@ -39,21 +45,39 @@ class ShardWriter:
         self._rows_per_shard = rows_per_shard
         self._label_names = tuple(label_names)
         self._schema = arrow_schema(label_names)
-        self._pending: list[dict[str, Any]] = []
-        self._index: list[tuple[int, str, int, int]] = []
+        self._records: list[dict[str, Any]] = []
+        self._buffer = RowBuffer()
+        self._index = IndexWriter()
+        self._last_row = 0
         self._shard: pq.ParquetWriter | None = None
-        (folder / _MOLECULES_FOLDER).mkdir(parents=True, exist_ok=True)
+        (folder / MOLECULES_FOLDER).mkdir(parents=True, exist_ok=True)
 
     def write(self, record: MoleculeRecord) -> None:
-        """Append one molecule."""
-        place = self.rows % self._rows_per_shard
-        self._index.append((self.rows, self._shard_name(), place, len(record.tokens)))
-        self._pending.append(encode(record, self._label_names))
-        if len(self._pending) == _ROW_GROUP or place == self._rows_per_shard - 1:
-            self._write_row_group()
+        """Append one molecule.
+
+        Raises:
+            ValueError: It does not come after the one before in the source.
+            ArtifactError: It breaks the schema of molecules.
+        """
+        self._records.append(encode(record, self._label_names))
         self.rows += 1
-        if place == self._rows_per_shard - 1:
-            self._close_shard()
+        if len(self._records) == min(ROW_GROUP, self._rows_per_shard):
+            self._buffer_records()
+            self._write_row_groups()
+
+    def write_table(self, table: pa.Table) -> None:
+        """Append molecules that are encoded already, in the schema of a shard.
+
+        Raises:
+            ValueError: The columns are not those of `arrow_schema`, or rows are not in the source's order.
+            ArtifactError: A row breaks the schema of molecules.
+        """
+        if not table.schema.equals(self._schema):
+            raise ValueError(f"expected the columns {self._schema.names}, got {table.schema.names}")
+        self._buffer_records()
+        self._buffer.put(table)
+        self.rows += table.num_rows
+        self._write_row_groups()
 
     def __enter__(self) -> Self:
         return self
@@ -61,171 +85,75 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None and self._pending:
-            self._write_row_group()
-        self._close_shard()
+        try:
+            if kind is None:
+                self._buffer_records()
+                self._write_row_groups()
+                if self._buffer.rows:
+                    self._write_row_group(self._buffer.take(self._buffer.rows))
+        finally:
+            self._close_shard()
         if kind is None:
-            self._write_index()
+            self._index.write(self._folder, self._rows_per_shard)
 
-    def _shard_name(self) -> str:
-        return f"part-{self.rows // self._rows_per_shard:05d}.parquet"
+    def _buffer_records(self) -> None:
+        if self._records:
+            self._buffer.put(pa.Table.from_pylist(self._records, schema=self._schema))
+            self._records.clear()
 
-    def _write_row_group(self) -> None:
-        name = self._index[-1][1]
-        table = pa.Table.from_pylist(self._pending, schema=self._schema)
-        validate(_as_frame(table), MOLECULES, f"{_MOLECULES_FOLDER}/{name}")
+    def _write_row_groups(self) -> None:
+        """Write what fills a row group or the rest of a shard."""
+        while self._buffer.rows >= (rows := self._next_group()):
+            self._write_row_group(self._buffer.take(rows))
+
+    def _next_group(self) -> int:
+        return min(ROW_GROUP, self._rows_per_shard - self._index.rows % self._rows_per_shard)
+
+    def _write_row_group(self, group: pa.Table) -> None:
+        name = f"{MOLECULES_FOLDER}/{shard_name(self._index.rows // self._rows_per_shard)}"
+        validate(pl.DataFrame(group), MOLECULES, name)
+        self._check_order(group["row"].to_numpy().astype(np.int64))
         if self._shard is None:
-            path = self._folder / _MOLECULES_FOLDER / name
             self._shard = pq.ParquetWriter(
-                path, self._schema, compression="zstd", use_dictionary=["scaffold", "method"]
+                self._folder / name,
+                self._schema,
+                compression="zstd",
+                use_dictionary=["scaffold", "method"],
+                sorting_columns=[pq.SortingColumn(self._schema.get_field_index("row"))],
+                # Without them Parquet gives a flipped byte of a coordinate to whoever reads it.
+                write_page_checksum=True,
             )
-        self._shard.write_table(table)
-        self._pending.clear()
+        self._shard.write_table(group)
+        self._index.add(group)
+        if self._index.rows % self._rows_per_shard == 0:
+            self._close_shard()
+
+    def _check_order(self, rows: NDArray[np.int64]) -> None:
+        steps = np.diff(rows, prepend=self._last_row)
+        if (steps <= 0).any():
+            place = int(np.argmax(steps <= 0))
+            before = int(rows[place - 1]) if place else self._last_row
+            raise ValueError(f"molecules come in the order of their source: row {rows[place]} after {before}")
+        self._last_row = int(rows[-1])
 
     def _close_shard(self) -> None:
         if self._shard is not None:
             self._shard.close()
             self._shard = None
 
-    def _write_index(self) -> None:
-        schema = {"index": pl.UInt64, "shard": pl.String, "row_in_shard": pl.UInt32, "atoms": pl.UInt16}
-        frame = pl.DataFrame(self._index, schema=schema, orient="row")
-        validate(frame, INDEX, _INDEX_FILE).write_parquet(self._folder / _INDEX_FILE)
 
-
-def write_splits(folder: Path, ids: Sequence[str], splits: Sequence[Split]) -> None:
-    """Write which molecule belongs to which split, in dataset order."""
-    columns = {"index": range(len(ids)), "id": ids, "split": splits}
-    frame = pl.DataFrame(columns, schema={"index": pl.UInt64, "id": pl.String, "split": pl.String})
-    validate(frame, SPLITS, _SPLITS_FILE).write_parquet(folder / _SPLITS_FILE)
-
-
-class MoleculeDataset:
-    """A dataset in memory, as Arrow columns; molecules are decoded when they are asked for.
-
-    Attributes:
-        label_names: The T labels of every molecule.
-        atoms: [n] heavy atoms per molecule.
-    """
-
-    def __init__(self, batches: Sequence[pa.RecordBatch], atoms: NDArray[np.int64], splits: NDArray[np.str_]):
-        """Use `open_dataset` instead, which checks the files."""
-        self.label_names = tuple(
-            name.removeprefix(LABEL_PREFIX)
-            for name in batches[0].schema.names
-            if name.startswith(LABEL_PREFIX)
-        )
-        self.atoms = atoms
-        self._batches = batches
-        self._splits = splits
-        self._ends = np.cumsum([batch.num_rows for batch in batches])
-
-    def __len__(self) -> int:
-        return len(self.atoms)
-
-    def record(self, index: int) -> MoleculeRecord:
-        """The molecule at `index`, with all conformers; its arrays are read-only."""
-        return decode(*self._locate(index), self.label_names)
-
-    def labels(self, index: int) -> NDArray[np.float64]:
-        """[T] in the labels' own units, NaN where missing."""
-        values: NDArray[np.float64] = self._labels[self._checked(index)]
-        return values
-
-    def indices(self, split: Split) -> NDArray[np.int64]:
-        """The molecules of one split, in dataset order."""
-        return np.flatnonzero(self._splits == split)
-
-    def id(self, index: int) -> str:
-        """The molecule's name in the source, else its row there."""
-        return self._text("id", index)
-
-    def smiles(self, index: int) -> str:
-        """Canonical SMILES."""
-        return self._text("smiles", index)
-
-    def scaffold(self, index: int) -> str:
-        """Murcko scaffold; empty for an acyclic molecule."""
-        return self._text("scaffold", index)
-
-    @cached_property
-    def conformers(self) -> NDArray[np.int64]:
-        """[n] stored conformers per molecule."""
-        columns = [batch["conformers"].to_numpy(zero_copy_only=False) for batch in self._batches]
-        return np.concatenate(columns).astype(np.int64)
-
-    @cached_property
-    def _labels(self) -> NDArray[np.float64]:
-        columns = [
-            np.concatenate(
-                [batch[LABEL_PREFIX + name].to_numpy(zero_copy_only=False) for batch in self._batches]
-            )
-            for name in self.label_names
-        ]
-        return np.stack(columns, axis=1) if columns else np.empty((len(self), 0))
-
-    def _text(self, column: str, index: int) -> str:
-        batch, place = self._locate(index)
-        text: str = batch[column][place].as_py()
-        return text
-
-    def _locate(self, index: int) -> tuple[pa.RecordBatch, int]:
-        index = self._checked(index)
-        number = int(np.searchsorted(self._ends, index, side="right"))
-        batch = self._batches[number]
-        return batch, index - int(self._ends[number]) + batch.num_rows
-
-    def _checked(self, index: int) -> int:
-        if not 0 <= index < len(self):
-            raise IndexError(f"molecule {index} of a dataset of {len(self)}")
-        return int(index)
-
-
-def open_dataset(path: Path | str) -> MoleculeDataset:
-    """Read a dataset's folder into memory.
+def write_splits(
+    folder: Path,
+    ids: Sequence[str] | pl.Series,
+    splits: Sequence[Split] | pl.Series,
+    folds: Sequence[int | None] | pl.Series | None = None,
+) -> None:
+    """Write which molecule belongs to which split, and to which fold if there are any, in dataset order.
 
     Raises:
-        ArtifactError: A file is missing, damaged or of another version; names it.
+        ArtifactError: A split has another name than train, valid and test.
     """
-    folder = Path(path)
-    index = _read_frame(folder / _INDEX_FILE)
-    validate(index, INDEX, str(folder / _INDEX_FILE))
-    splits = _read_frame(folder / _SPLITS_FILE)
-    validate(splits, SPLITS, str(folder / _SPLITS_FILE))
-    if splits.height != index.height or not index.height:
-        raise ArtifactError(f"{folder / _SPLITS_FILE}: {splits.height} rows, the index has {index.height}")
-    batches: list[pa.RecordBatch] = []
-    for (name,), rows in index.group_by("shard", maintain_order=True):
-        batches.extend(_read_shard(folder / _MOLECULES_FOLDER / str(name), rows.height).to_batches())
-    return MoleculeDataset(
-        batches, index["atoms"].cast(pl.Int64).to_numpy(), splits["split"].to_numpy().astype(np.str_)
-    )
-
-
-def _read_shard(path: Path, rows: int) -> pa.Table:
-    table = _read_table(path)
-    validate(_as_frame(table), MOLECULES, str(path))
-    if table.num_rows != rows:
-        raise ArtifactError(
-            f"{path}: {table.num_rows} molecules, the index lists {rows}; make the dataset anew"
-        )
-    return table
-
-
-def _read_frame(path: Path) -> pl.DataFrame:
-    return _as_frame(_read_table(path))
-
-
-def _read_table(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except FileNotFoundError:
-        raise ArtifactError(f"{path}: missing; this is no complete dataset") from None
-    except (pa.ArrowException, OSError) as error:
-        raise ArtifactError(f"{path}: damaged: {error}; make or download the dataset again") from None
-
-
-def _as_frame(table: pa.Table) -> pl.DataFrame:
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)  # a table never becomes a series  # noqa: S101
-    return frame
+    columns = {"index": range(len(ids)), "id": ids, "split": splits, "fold": folds}
+    schema = {"index": pl.UInt64, "id": pl.String, "split": pl.String, "fold": pl.UInt8}
+    frame = validate(pl.DataFrame(columns, schema=schema), SPLITS, SPLITS_FILE)
+    pq.write_table(frame.to_arrow().cast(_SPLITS_SCHEMA), folder / SPLITS_FILE, compression="zstd")

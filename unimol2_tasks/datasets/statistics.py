@@ -1,76 +1,140 @@
-"""What is in a dataset, counted while it is written."""
+"""What is in a dataset, counted from its files."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rdkit.Chem import GetPeriodicTable
+import polars as pl
+import pyarrow.parquet as pq
 
-from unimol2_tasks.chemistry.splits import SPLITS, Split
-from unimol2_tasks.datasets.ledger import Reject
-from unimol2_tasks.datasets.records import MoleculeRecord
+from unimol2_tasks.artifacts.schemas import LABEL_PREFIX, SPLIT_NAMES
+from unimol2_tasks.datasets.statistics_page import render_statistics
+from unimol2_tasks.datasets.statistics_shards import count_elements, energy_ranges, label_summary
+
+_TOP_SCAFFOLDS = 40
+"""As many as the paper's figure shows."""
+_TOP_REASONS = 20
+_LONGEST_REASON = 200
+_FOLDS = (
+    # RDKit quotes the SMILES it stumbled over, and lists atoms by their numbers.
+    (r"(?s)(while parsing|for input): .*$", "${1}: …"),
+    (r"'[^']*'", "'…'"),
+    (r"\b\d+(?:\.\d+)?\b(?:[ ,]+\d+(?:\.\d+)?\b)*", "N"),
+)
+"""Patterns of what differs from row to row in reasons that mean the same."""
 
 
-class DatasetStatistics:
-    """Counts over the molecules of a dataset.
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a dataset's rows came from, and what happened to them before they became molecules."""
 
-    Attributes:
-        ids: Names of the molecules, in dataset order.
-        scaffolds: Their scaffolds, in dataset order.
+    table: str
+    """Name of the table."""
+    sources: tuple[str, ...]
+    """Names of its files."""
+    rows_in: int
+    changes: Mapping[str, int]
+    """Molecules that standardisation changed, by change."""
+    duplicates: int
+    """Rows that were merged into another row or dropped with it."""
+    conflicts: int
+    """Molecules whose duplicates disagree on a label."""
+
+
+def summarise(folder: Path, origin: Origin, splits_report: Mapping[str, Any]) -> dict[str, Any]:
+    """Count a dataset; the result holds plain JSON values and depends on the dataset alone.
+
+    Tables are read batch by batch and a few columns at a time. What stays in memory is one column of
+    labels at a time (8 bytes per known value) and the distinct reasons of rejects.
+
+    Args:
+        folder: Of the dataset, complete but for statistics and manifest.
+        origin: What the dataset's files do not tell.
+        splits_report: How similar the parts are to each other; shown as it is, under `leakage`.
+
+    Returns:
+        What `statistics.json` holds. `scaffolds` counts Murcko scaffolds; the molecules without a ring
+        have none and are `acyclic`. `elements` counts atoms, `element_molecules` molecules. Energies
+        are in kcal/mol, labels in their own units.
     """
+    index = pl.scan_parquet(folder / "index.parquet")
+    splits = pl.scan_parquet(folder / "splits.parquet")
+    shards = sorted((folder / "molecules").glob("part-*.parquet"))
+    molecules = pq.read_metadata(folder / "index.parquet").num_rows
+    rejects = _reject_reasons(folder / "rejects.csv")
+    elements, element_molecules = count_elements(shards)
+    split_sizes = _counts(splits, "split")
+    return {
+        "table": origin.table,
+        "sources": list(origin.sources),
+        "rows": {"in": origin.rows_in, "out": molecules, "rejects": int(rejects["rows"].sum())},
+        "molecules": molecules,
+        "splits": {split: split_sizes.get(split, 0) for split in SPLIT_NAMES},
+        "folds": _counts(splits, "fold"),
+        **_scaffolds(folder / "scaffolds.parquet"),
+        "heavy_atoms": _counts(index, "atoms"),
+        "elements": elements,
+        "element_molecules": element_molecules,
+        "conformers": _counts(index, "conformers"),
+        "methods": _counts(pl.scan_parquet(shards), "method"),
+        "energies": energy_ranges(shards),
+        "labels": {name: label_summary(shards, name) for name in _label_names(shards)},
+        "standardisation": dict(sorted(origin.changes.items())),
+        "duplicates": origin.duplicates,
+        "conflicting_duplicates": origin.conflicts,
+        "rejects": {stage: int(rows) for stage, rows in _by_stage(rejects)},
+        "reject_reasons": rejects.head(_TOP_REASONS).to_dicts(),
+        "leakage": dict(splits_report),
+    }
 
-    def __init__(self, label_names: Sequence[str]) -> None:
-        self.ids: list[str] = []
-        self.scaffolds: list[str] = []
-        self._label_names = tuple(label_names)
-        self._labels: list[tuple[float | None, ...]] = []
-        self._atoms: Counter[int] = Counter()
-        self._elements: Counter[int] = Counter()
-        self._methods: Counter[str] = Counter()
-        self._conformers: Counter[int] = Counter()
 
-    def add(self, record: MoleculeRecord) -> None:
-        """Count one molecule."""
-        self.ids.append(record.id)
-        self.scaffolds.append(record.scaffold)
-        self._labels.append(record.labels)
-        self._atoms[len(record.tokens)] += 1
-        self._elements.update(record.tokens.tolist())
-        self._methods[record.method] += 1
-        self._conformers[record.conformers] += 1
+def write_statistics(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Write `statistics.json` and `statistics.html`; the same summary always gives the same bytes."""
+    text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "statistics.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "statistics.html").write_text(render_statistics(summary), encoding="utf-8")
 
-    def summary(self, splits: Iterable[Split], rejects: Iterable[Reject], conflicts: int) -> dict[str, Any]:
-        """Everything that `statistics.json` holds.
 
-        Args:
-            splits: Of every molecule.
-            rejects: The ledger.
-            conflicts: Molecules whose duplicates disagreed on a label.
-        """
-        symbol = GetPeriodicTable().GetElementSymbol
-        split_sizes = Counter(splits)
-        return {
-            "molecules": len(self.ids),
-            "splits": {split: split_sizes[split] for split in SPLITS},
-            "scaffolds": len(set(self.scaffolds)),
-            "heavy_atoms": {str(size): count for size, count in sorted(self._atoms.items())},
-            "elements": {symbol(number): count for number, count in sorted(self._elements.items())},
-            "conformers": {str(number): count for number, count in sorted(self._conformers.items())},
-            "methods": dict(sorted(self._methods.items())),
-            "labels": {name: self._label(place) for place, name in enumerate(self._label_names)},
-            "conflicting_duplicates": conflicts,
-            "rejects": dict(sorted(Counter(reject.stage for reject in rejects).items())),
-        }
+def _counts(table: pl.LazyFrame, column: str) -> dict[str, int]:
+    """How often each known value occurs, in the order of the values."""
+    known = table.filter(pl.col(column).is_not_null())
+    frame = known.group_by(column).len().sort(column).collect(engine="streaming")
+    return {str(value): count for value, count in frame.rows()}
 
-    def _label(self, place: int) -> dict[str, float | int | None]:
-        known = np.array([row[place] for row in self._labels if row[place] is not None], np.float64)
-        if not len(known):
-            return {"known": 0, "mean": None, "std": None, "min": None, "max": None}
-        return {
-            "known": len(known),
-            "mean": float(known.mean()),
-            "std": float(known.std()),
-            "min": float(known.min()),
-            "max": float(known.max()),
-        }
+
+def _scaffolds(path: Path) -> dict[str, Any]:
+    table = pl.scan_parquet(path)
+    rings = table.filter(pl.col("scaffold") != "")
+    acyclic = table.filter(pl.col("scaffold") == "").select(pl.col("molecules").sum())
+    singletons = rings.filter(pl.col("molecules") == 1).select(pl.len())
+    counts = pl.collect_all([rings.select(pl.len()), singletons, acyclic], engine="streaming")
+    scaffolds, single, without = (int(frame.item()) for frame in counts)
+    return {
+        "scaffolds": scaffolds,
+        "singleton_scaffolds": single,
+        "acyclic": without,
+        "top_scaffolds": rings.head(_TOP_SCAFFOLDS).collect(engine="streaming").to_dicts(),
+    }
+
+
+def _label_names(shards: Sequence[Path]) -> list[str]:
+    names = pq.read_schema(shards[0]).names
+    return [name.removeprefix(LABEL_PREFIX) for name in names if name.startswith(LABEL_PREFIX)]
+
+
+def _reject_reasons(path: Path) -> pl.DataFrame:
+    """Rejected rows by stage and kind of reason, most frequent first; columns stage, reason, rows."""
+    reason = pl.col("reason")
+    for pattern, replacement in _FOLDS:
+        reason = reason.str.replace_all(pattern, replacement)
+    ledger = pl.scan_csv(path, infer_schema=False).select("stage", reason.str.head(_LONGEST_REASON))
+    grouped = ledger.group_by("stage", "reason").agg(pl.len().alias("rows"))
+    return grouped.collect(engine="streaming").sort(
+        "rows", "stage", "reason", descending=[True, False, False]
+    )
+
+
+def _by_stage(rejects: pl.DataFrame) -> list[tuple[str, int]]:
+    return rejects.group_by("stage").agg(pl.col("rows").sum()).sort("stage").rows()

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 
 from markupsafe import Markup
 from matplotlib import style
@@ -83,6 +84,18 @@ def chart(drawn: Axes, title: str, caption: str = "", legend: tuple[LegendEntry,
     figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
     view_box, body = _inline(buffer.getvalue())
     return Chart(title, view_box, Markup(body), caption, legend)  # noqa: S704 - matplotlib escaped the text
+
+
+def standalone(drawn: Chart) -> str:
+    """The chart as an SVG file of its own, in the colours of the pages' light theme."""
+    sheet = (files(__package__) / "templates" / "report.css").read_text(encoding="utf-8")
+    light = dict(re.findall(r"(--[\w-]+): (#[0-9a-f]{6});", sheet.partition("@media")[0]))
+    body = re.sub(r"var\((--[\w-]+)\)", lambda match: light[match[1]], drawn.body)
+    *_, width, height = drawn.view_box.split()
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'width="{width}pt" height="{height}pt" viewBox="{drawn.view_box}">\n{body}\n</svg>\n'
+    )
 
 
 def _inline(document: str) -> tuple[str, str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from unimol2_tasks.evaluation.charts import Chart
 from unimol2_tasks.evaluation.contents import (
@@ -19,6 +17,7 @@ from unimol2_tasks.evaluation.contents import (
     TargetResult,
     WorstPrediction,
 )
+from unimol2_tasks.evaluation.pages import data_uri, page_environment
 from unimol2_tasks.evaluation.plots import curve_chart, target_charts
 from unimol2_tasks.evaluation.scoretable import ScoreTable, headline, number, score_table
 
@@ -66,23 +65,19 @@ def render_report(report: Report) -> str:
     Raises:
         ValueError: If a target's labels and predictions, or a curve's x and y, do not fit together.
     """
-    environment = Environment(
-        loader=PackageLoader("unimol2_tasks.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     units = {target.name: target.unit for target in report.targets}
     kinds = {target.name: target.kind for target in report.targets}
-    return environment.get_template("report.html.jinja").render(
-        report=report,
-        headlines=[line for target in report.targets if (line := headline(target))],
-        targets=[_target_section(target) for target in report.targets],
-        curves=[curve_chart(curve) for curve in report.curves],
-        worst=[_worst_card(worst, units, kinds) for worst in report.worst],
-        parameters=_parameter_sections(report.parameters),
+    return (
+        page_environment()
+        .get_template("report.html.jinja")
+        .render(
+            report=report,
+            headlines=[line for target in report.targets if (line := headline(target))],
+            targets=[_target_section(target) for target in report.targets],
+            curves=[curve_chart(curve) for curve in report.curves],
+            worst=[_worst_card(worst, units, kinds) for worst in report.worst],
+            parameters=_parameter_sections(report.parameters),
+        )
     )
 
 
@@ -96,19 +91,13 @@ def _worst_card(worst: WorstPrediction, units: Mapping[str, str], kinds: Mapping
     binary = kinds.get(worst.target) == "binary"
     return _WorstCard(
         smiles=worst.smiles,
-        drawing=_data_uri(worst.drawing_svg),
+        drawing=data_uri(worst.drawing_svg),
         target=worst.target,
         true=f"{worst.y_true:g}" if binary else number(worst.y_true),
         predicted=number(worst.y_pred),
         error=number(worst.y_pred - worst.y_true),
         unit=units.get(worst.target, ""),
     )
-
-
-def _data_uri(svg: str) -> str:
-    if not svg:
-        return ""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode("ascii")
 
 
 def _parameter_sections(parameters: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:

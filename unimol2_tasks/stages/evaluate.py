@@ -14,7 +14,7 @@ from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import LocalArtifact, Recipe, Store
 from unimol2_tasks.chemistry.drawing import draw_svg
 from unimol2_tasks.chemistry.fingerprints import morgan_fingerprints
-from unimol2_tasks.datasets.shards import MoleculeDataset, open_dataset
+from unimol2_tasks.datasets.dataset import MoleculeDataset, open_dataset
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.evaluation.baselines import fingerprint_baselines, mean_baseline
 from unimol2_tasks.evaluation.contents import (

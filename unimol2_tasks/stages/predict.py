@@ -27,7 +27,8 @@ from unimol2_tasks.chemistry.preparation import prepare_molecule
 from unimol2_tasks.chemistry.rejection import Rejected
 from unimol2_tasks.datasets.columns import ColumnChoice
 from unimol2_tasks.datasets.ledger import Reject
-from unimol2_tasks.datasets.readers import InputRow, Table, read_table
+from unimol2_tasks.datasets.readers import Table, read_table, table_digest
+from unimol2_tasks.datasets.rows import InputRow
 from unimol2_tasks.datasets.shards import MoleculeRecord, ShardWriter, write_splits
 from unimol2_tasks.errors import TableError, UserError
 from unimol2_tasks.params import Params, PrepareParams
@@ -173,7 +174,7 @@ def _records(
     rows = list(table.rows())
     outcomes = map_molecules(
         partial(prepare_molecule, params=prepare),
-        (row.smiles for row in rows if isinstance(row, InputRow)),
+        (row.structure for row in rows if isinstance(row, InputRow)),
         workers=params.prepare.workers,
         timeout=prepare.conformer_timeout,
         stage="conformers",
@@ -186,9 +187,9 @@ def _records(
                 continue
             result = next(outcomes).result
             if isinstance(result, Rejected):
-                yield _Row(row.row, row.id, row.smiles, result.reason), None
+                yield _Row(row.row, row.id, row.text, result.reason), None
                 continue
-            yield _Row(row.row, row.id, row.smiles, None), MoleculeRecord.of(result, row.row, row.id)
+            yield _Row(row.row, row.id, row.text, None), MoleculeRecord.of(result, row.row, row.id)
 
 
 def _frame(rows: Sequence[_Row], values: NDArray[np.float64], names: Sequence[str] | None) -> pl.DataFrame:
@@ -209,7 +210,7 @@ def _frame(rows: Sequence[_Row], values: NDArray[np.float64], names: Sequence[st
 
 
 def _parents(artifact: LocalArtifact, inputs: PredictInputs, store: Store) -> dict[str, str]:
-    return {artifact.manifest.kind: artifact.manifest.digest, "table": store.digest(inputs.table)}
+    return {artifact.manifest.kind: artifact.manifest.digest, "table": table_digest(inputs.table, store)}
 
 
 def _check_suffix(out: str) -> None:

@@ -1,32 +1,31 @@
-"""From a table of molecules to a dataset."""
+"""From a table of molecules to a dataset.
 
-import json
+A run that was killed goes on from the files that its passes left and ends with the same bytes.
+"""
+
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from unimol2_tasks.artifacts.manifest import ArtifactRef, Rows
+from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.artifacts.s3 import is_s3
 from unimol2_tasks.artifacts.store import Recipe, Store
-from unimol2_tasks.chemistry.pool import map_molecules
-from unimol2_tasks.chemistry.preparation import identify, prepare_molecule
-from unimol2_tasks.chemistry.rejection import Rejected
-from unimol2_tasks.chemistry.splits import SPLITS, Split, assign_splits
+from unimol2_tasks.artifacts.workspace import Workspace
 from unimol2_tasks.datasets.columns import ColumnChoice
-from unimol2_tasks.datasets.duplicates import merge_duplicates
-from unimol2_tasks.datasets.ledger import Reject, write_ledger
-from unimol2_tasks.datasets.readers import InputRow, Table, read_table
-from unimol2_tasks.datasets.shards import MoleculeRecord, ShardWriter, write_splits
-from unimol2_tasks.datasets.statistics import DatasetStatistics
+from unimol2_tasks.datasets.readers import read_table, table_digest
 from unimol2_tasks.errors import TableError
 from unimol2_tasks.params import PrepareParams
-from unimol2_tasks.progress import report
+from unimol2_tasks.stages.assembly import Assembly
+from unimol2_tasks.stages.passes import Passes
+from unimol2_tasks.stages.units import WorkOn, work_here
 
 _LOGGER = logging.getLogger(__name__)
-_SHOWN_REASONS = 3
+_SPLIT_SETTINGS = frozenset(
+    {"split", "split_label", "split_similarity", "folds", "valid_fraction", "test_fraction", "shard_rows"}
+)
+"""What plays a part only once every molecule is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,147 +33,95 @@ class PrepareInputs:
     """The table, and what a person said about its columns."""
 
     table: str
-    """A path or `s3://…`; see `datasets.readers.read_table`."""
+    """A file, folder or glob, local or `s3://…`; see `datasets.readers.read_table`."""
     smiles_column: str | None = None
     id_column: str | None = None
     label_columns: tuple[str, ...] | None = None
     """None: every other column whose values are numbers."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Molecules:
-    """What the first pass over the table leaves: one row per molecule, and everything else rejected."""
-
-    rows: list[InputRow]
-    rejects: list[Reject]
-    conflicts: int
-    rows_in: int
-
-
-def run(params: PrepareParams, inputs: PrepareInputs, out: str, store: Store = Store()) -> ArtifactRef:
+def run(
+    params: PrepareParams,
+    inputs: PrepareInputs,
+    out: str,
+    store: Store = Store(),
+    work_on: WorkOn | None = None,
+    work: str | None = None,
+) -> ArtifactRef:
     """Make a dataset: standardised molecules with conformers, splits and a reject ledger.
 
     The result depends on the table's bytes, the parameters and the code alone; an artifact at `out` that was
     made from the same is returned as it is.
+
+    Args:
+        params: What is done.
+        inputs: The table.
+        out: A new folder, or a prefix on S3.
+        store: How S3 is reached.
+        work_on: Who works on the units; none: processes of this machine.
+        work: Folder or S3 prefix for unfinished work, which whoever works must reach; none: beside `out`, or
+            beside the store's cache where `out` is on S3.
 
     Raises:
         TableError: The table cannot be read, or none of its rows is a usable molecule.
         ArtifactError: Something else is at `out`.
     """
     recipe = _recipe(params, inputs, store)
-    found = store.find(recipe, out)
-    if found is not None:
-        _LOGGER.info("%s: already made from this table and these parameters", out)
-        return found
+    workspace = _workspace(params, recipe, out, store, work)
+    with workspace.alone():
+        found = store.find(recipe, out)
+        if found is not None:
+            _LOGGER.info("%s: already made from this table and these parameters", out)
+            workspace.remove()
+            return found
+        try:
+            made = _make(params, inputs, recipe, out, workspace, work_on)
+        except TableError:
+            # Another table is another preparation: nobody will go on with this one.
+            workspace.remove()
+            raise
+        workspace.remove()
+        return made
+
+
+def _make(
+    params: PrepareParams,
+    inputs: PrepareInputs,
+    recipe: Recipe,
+    out: str,
+    workspace: Workspace,
+    work_on: WorkOn | None,
+) -> ArtifactRef:
     started = time.monotonic()
-    choice = ColumnChoice(inputs.smiles_column, inputs.id_column, inputs.label_columns)
+    store = workspace.store
+    choice = ColumnChoice(
+        inputs.smiles_column, inputs.id_column, inputs.label_columns, split=params.split_column
+    )
     table = read_table(inputs.table, choice, store)
-    molecules = _identify(table, params)
+    passes = Passes(params, table, workspace, work_on or partial(work_here, workers=params.workers))
+    units = passes.identify()
+    counts = passes.deduplicate(units)
+    passes.build(units.number, counts.molecules)
     with store.draft(out) as draft:
-        rows = _write_dataset(draft, table, molecules, params)
+        rows = Assembly(draft, passes, units.number, counts).write()
         return store.publish(draft, out, recipe, rows, {"seconds": round(time.monotonic() - started, 3)})
 
 
+def _workspace(params: PrepareParams, recipe: Recipe, out: str, store: Store, work: str | None) -> Workspace:
+    """Where the passes leave their files; other splits of the same molecules find them again."""
+    settings = {key: value for key, value in recipe.params.items() if key not in _SPLIT_SETTINGS}
+    # Files of units of another size are of no use.
+    place = out if is_s3(out) else str(Path(out).absolute())
+    parts = replace(recipe, params=settings | {"out": place, "unit_rows": params.unit_rows})
+    folder = store.work_folder(out, parts)
+    return Workspace(str(folder) if work is None else f"{work.rstrip('/')}/{folder.name}", store)
+
+
 def _recipe(params: PrepareParams, inputs: PrepareInputs, store: Store) -> Recipe:
-    # The number of workers changes how long it takes, not what comes out.
-    settings = params.model_dump(mode="json", exclude={"workers"})
+    # How the work is cut and shared out changes how long it takes, not what comes out.
+    settings = params.model_dump(mode="json", exclude={"workers", "unit_rows", "split_file"})
     columns = {key: value for key, value in asdict(inputs).items() if key != "table"}
-    return Recipe("dataset", settings | {"columns": columns}, {"table": store.digest(inputs.table)})
-
-
-def _identify(table: Table, params: PrepareParams) -> _Molecules:
-    """Read all rows, standardise them and merge duplicates."""
-    rows: list[InputRow] = []
-    rejects: list[Reject] = []
-    for row in table.rows():
-        if isinstance(row, Reject):
-            rejects.append(row)
-        else:
-            rows.append(row)
-    rows_in = len(rows) + len(rejects)
-    identified: list[tuple[InputRow, str]] = []
-    outcomes = map_molecules(
-        partial(identify, params=params),
-        [row.smiles for row in rows],
-        workers=params.workers,
-        timeout=params.conformer_timeout,
-        stage="standardise",
-    )
-    with closing(outcomes):
-        for done, (row, outcome) in enumerate(zip(rows, outcomes, strict=True), start=1):
-            if isinstance(outcome.result, Rejected):
-                rejects.append(_reject(row, outcome.result))
-            else:
-                identified.append((row, outcome.result.inchikey))
-            report("standardise", done, len(rows))
-    merged = merge_duplicates(identified, params.duplicate_labels)
-    if merged.conflicts:
-        _LOGGER.warning(
-            "%s: molecules whose duplicates disagree on a label: %d; kept: their %s",
-            table.uri,
-            merged.conflicts,
-            params.duplicate_labels,
-        )
-    return _Molecules(merged.rows, rejects + merged.duplicates, merged.conflicts, rows_in)
-
-
-def _write_dataset(draft: Path, table: Table, molecules: _Molecules, params: PrepareParams) -> Rows:
-    rejects = list(molecules.rejects)
-    statistics = DatasetStatistics(table.label_names)
-    with ShardWriter(draft, params.shard_rows, table.label_names) as shards:
-        for result in _prepare(molecules.rows, params):
-            if isinstance(result, Reject):
-                rejects.append(result)
-                continue
-            shards.write(result)
-            statistics.add(result)
-        if not shards.rows:
-            raise TableError(_nothing_left(table.uri, rejects))
-    splits = assign_splits(
-        params.split, statistics.scaffolds, params.valid_fraction, params.test_fraction, params.seed
-    )
-    _warn_of_empty_splits(splits, params)
-    write_splits(draft, statistics.ids, splits)
-    write_ledger(draft / "rejects.csv", rejects)
-    summary = statistics.summary(splits, rejects, molecules.conflicts)
-    (draft / "statistics.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    _LOGGER.info(
-        "%s: %d rows, %d molecules, %d rejects", table.uri, molecules.rows_in, shards.rows, len(rejects)
-    )
-    return Rows.model_validate({"in": molecules.rows_in, "out": shards.rows, "rejects": len(rejects)})
-
-
-def _prepare(rows: list[InputRow], params: PrepareParams) -> Iterator[MoleculeRecord | Reject]:
-    outcomes = map_molecules(
-        partial(prepare_molecule, params=params),
-        [row.smiles for row in rows],
-        workers=params.workers,
-        timeout=params.conformer_timeout,
-        stage="conformers",
-    )
-    with closing(outcomes):
-        for done, (row, outcome) in enumerate(zip(rows, outcomes, strict=True), start=1):
-            if isinstance(outcome.result, Rejected):
-                yield _reject(row, outcome.result)
-            else:
-                yield MoleculeRecord.of(outcome.result, row.row, row.id, row.labels)
-            report("conformers", done, len(rows))
-
-
-def _reject(row: InputRow, rejected: Rejected) -> Reject:
-    return Reject(row.row, row.smiles, rejected.stage, rejected.reason)
-
-
-def _nothing_left(uri: str, rejects: list[Reject]) -> str:
-    first = sorted(rejects, key=lambda reject: reject.row)[:_SHOWN_REASONS]
-    reasons = "; ".join(f"row {reject.row} ({reject.input:.60}): {reject.reason}" for reject in first)
-    return f"{uri}: no molecule of {len(rejects)} rows could be used; the first reasons: {reasons}"
-
-
-def _warn_of_empty_splits(splits: Sequence[Split], params: PrepareParams) -> None:
-    wanted = {"train": 1.0, "valid": params.valid_fraction, "test": params.test_fraction}
-    empty = [split for split in SPLITS if wanted[split] and split not in splits]
-    if empty:
-        _LOGGER.warning(
-            "no molecule is left for: %s; use more molecules or prepare.split=random", ", ".join(empty)
-        )
+    parents = {"table": table_digest(inputs.table, store)}
+    if params.split_file is not None:
+        parents["splits"] = store.digest(params.split_file)
+    return Recipe("dataset", settings | {"columns": columns}, parents)

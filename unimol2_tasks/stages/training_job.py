@@ -10,7 +10,7 @@ from unimol2_tasks.training.job import Job, RunFolder
 from unimol2_tasks.training.supervisor import supervise
 
 # Do not change the result, so that an interrupted run may be continued with other values.
-_WITHOUT_EFFECT = {"checkpoint_every", "keep_checkpoints"}
+_WITHOUT_EFFECT = {"checkpoint_every", "keep_checkpoints", "loader_workers"}
 
 
 def train_artifact(job: Job, training: TrainingParams, recipe: Recipe, out: str, store: Store) -> ArtifactRef:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from unimol2_tasks.artifacts.single_file import verify_file
 from unimol2_tasks.artifacts.store import Store
+from unimol2_tasks.datasets.dataset import open_dataset
 from unimol2_tasks.datasets.ledger import read_ledger
-from unimol2_tasks.datasets.shards import open_dataset
 
 
 def verify(uri: str, store: Store = Store()) -> Iterator[str]:

@@ -14,8 +14,8 @@ from unimol2_model import UniMol2ForProperties
 from unimol2_model.weights import write_weights
 from unimol2_tasks.artifacts.manifest import MANIFEST, read_manifest
 from unimol2_tasks.datasets.collation import LabelledBatch, LabelledSamples
+from unimol2_tasks.datasets.dataset import MoleculeDataset, open_dataset
 from unimol2_tasks.datasets.order import Order
-from unimol2_tasks.datasets.shards import MoleculeDataset, open_dataset
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import FinetuneParams, PrepareParams
 from unimol2_tasks.training.curve import Curve

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from unimol2_model.batch import MoleculeBatch
 from unimol2_model.batching import batch_by_pairs
-from unimol2_tasks.datasets.shards import MoleculeDataset
+from unimol2_tasks.datasets.dataset import MoleculeDataset
 
 Network = Callable[[MoleculeBatch], torch.Tensor]
 

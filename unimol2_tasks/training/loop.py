@@ -132,7 +132,7 @@ class Loop:
             dist.get_rank(),
             dist.get_world_size(),
         )
-        return loader(self.samples, plan)
+        return loader(self.samples, plan, self.params.loader_workers)
 
     def _step(self, batches: Iterator[LabelledBatch]) -> dict[str, torch.Tensor]:
         """One optimiser step; returns the losses of this rank, averaged over its micro-batches."""

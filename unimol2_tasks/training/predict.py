@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from unimol2_model.batch import MoleculeBatch
-from unimol2_tasks.datasets.shards import open_dataset
+from unimol2_tasks.datasets.dataset import open_dataset
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.training.inference import Network, predict_molecules
 from unimol2_tasks.training.job import Job, RunFolder, Stopped, write_json

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from unimol2_model import UniMol2ForPretraining
 from unimol2_model.weights import write_weights
+from unimol2_tasks.chemistry.scaffolds import molecule_probabilities
 from unimol2_tasks.datasets.collation import LabelledBatch, PretrainingSamples
+from unimol2_tasks.datasets.dataset import MoleculeDataset, open_dataset
 from unimol2_tasks.datasets.order import Order, Visit
-from unimol2_tasks.datasets.shards import MoleculeDataset, open_dataset
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import PretrainParams
 from unimol2_tasks.training.curve import Curve
@@ -57,7 +58,7 @@ def pretrain(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> No
     loop = Loop(
         engine=engine,
         samples=samples,
-        order=Order(train, params.seed, dataset.atoms),
+        order=_order(dataset, train, params),
         params=params,
         plan=Plan(params.steps, params.validate_every),
         validate=(lambda: _validate(engine, samples, valid, params)) if len(valid) else None,
@@ -69,6 +70,14 @@ def pretrain(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> No
     weights = full_weights(engine, objective.model)
     if torch.distributed.get_rank() == 0:
         _write_result(run, objective.model, weights, curve, dataset)
+
+
+def _order(dataset: MoleculeDataset, train: NDArray[np.int64], params: PretrainParams) -> Order:
+    temperature = params.scaffold_temperature
+    probabilities = (
+        None if temperature is None else molecule_probabilities(dataset.scaffold_codes[train], temperature)
+    )
+    return Order(train, params.seed, dataset.atoms, probabilities)
 
 
 def _validate(

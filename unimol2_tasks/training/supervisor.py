@@ -28,7 +28,8 @@ _STACK_DUMP_SECONDS = 1.0
 # Imports, compilation and the first step may take longer than any later step.
 _START_SECONDS = 300.0
 # Else the kernel maps and zeroes every large tensor anew: batches of 16,000 pairs took 1.5 times as long.
-_KEEP_FREED_MEMORY = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184"
+WORKER_DEFAULTS = {"GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184"}
+"""Environment variables of the worker's processes, where this process has no value of its own."""
 _WORTH_REPEATING = frozenset({"crash", "hang", "communication"})
 
 
@@ -115,8 +116,7 @@ class _Attempt:
         """
         threads = self.threads or max(1, len(os.sched_getaffinity(0)) // self.ranks)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("DVC_")}
-        defaults = {"GLIBC_TUNABLES": _KEEP_FREED_MEMORY}
-        return {**defaults, **inherited, "OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"}
+        return {**WORKER_DEFAULTS, **inherited, "OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"}
 
     def _follow(self, pid: int) -> None:
         beat = read_json(self.run.heartbeat)

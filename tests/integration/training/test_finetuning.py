@@ -13,7 +13,7 @@ from scipy.special import expit, log_expit
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import Store
-from unimol2_tasks.datasets.shards import MoleculeDataset, open_dataset
+from unimol2_tasks.datasets.dataset import MoleculeDataset, open_dataset
 from unimol2_tasks.training.inference import predict_molecules
 from unimol2_tasks.training.job import RunFolder
 from unimol2_tasks.training.network import load_predictor

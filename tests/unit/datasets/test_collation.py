@@ -1,15 +1,19 @@
 """Batches, as the training loop draws them."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.datasets.collation import LabelledBatch, LabelledSamples, PretrainingSamples, loader
+from unimol2_tasks.datasets.dataset import MoleculeDataset, open_dataset
 from unimol2_tasks.datasets.order import Order, Visit, micro_batches
-from unimol2_tasks.datasets.shards import MoleculeDataset, open_dataset
 from unimol2_tasks.params import PretrainParams
 
 
@@ -63,15 +67,47 @@ def test_conformers_alternate_between_epochs_and_repeat_with_the_visit(dataset: 
     ]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_the_loader_gives_the_batches_of_its_plan_in_order(dataset: MoleculeDataset, workers: int) -> None:
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_the_loader_gives_the_batches_of_its_plan_in_order(folder: Path, workers: int) -> None:
+    dataset = open_dataset(folder)
     samples = PretrainingSamples(dataset, PretrainParams())
     order = Order(dataset.indices("train"), 0)
-    plan = list(micro_batches(order, 3, 6, 8, 4, 1, 2))
+    plan = list(micro_batches(order, 3, 9, 8, 4, 1, 2))
     batches = list(loader(samples, plan, workers))
     assert len(batches) == len(plan)
     for visits, batch in zip(plan, batches, strict=True):
         _assert_same(batch, samples[visits])
+
+
+_LOAD = """
+import sys
+from unimol2_tasks.datasets.collation import PretrainingSamples, loader
+from unimol2_tasks.datasets.dataset import open_dataset
+from unimol2_tasks.datasets.order import Visit
+from unimol2_tasks.params import PretrainParams
+import psutil
+samples = PretrainingSamples(open_dataset(sys.argv[1]), PretrainParams())
+batches = loader(samples, ([Visit(epoch, 0)] for epoch in range(10**9)), workers=1)
+next(batches)
+print(*(child.pid for child in psutil.Process().children()), flush=True)
+for batch in batches:
+    pass
+"""
+
+
+def test_workers_end_with_a_process_that_is_killed_and_not_by_a_signal_of_a_scheduler(folder: Path) -> None:
+    command = [sys.executable, "-c", _LOAD, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        workers = [psutil.Process(int(pid)) for pid in process.stdout.readline().split()]
+        assert workers
+        for worker in workers:
+            worker.terminate()
+        _, alive = psutil.wait_procs(workers, timeout=1)
+        assert alive == workers
+        process.kill()
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert not alive
 
 
 def test_moving_a_batch_moves_all_of_it(dataset: MoleculeDataset) -> None:

@@ -12,7 +12,8 @@ from scipy.spatial.transform import Rotation
 
 from unimol2_model.molecule import Molecule
 from unimol2_tasks.chemistry.preparation import prepare_molecule
-from unimol2_tasks.datasets.corruption import align, corrupt
+from unimol2_tasks.datasets import corruption
+from unimol2_tasks.datasets.corruption import corrupt
 from unimol2_tasks.datasets.order import Visit
 from unimol2_tasks.datasets.records import MoleculeRecord
 from unimol2_tasks.params import PrepareParams, PretrainParams
@@ -35,7 +36,12 @@ METHANE = _record("C")
 def _sample(
     visit: Visit = FIRST_VISIT, record: MoleculeRecord = ASPIRIN, seed: int = 0, **params: Any
 ) -> Molecule:
-    return corrupt(record, PretrainParams(seed=seed, **params), visit)
+    return corrupt([record], PretrainParams(seed=seed, **params), [visit])[0]
+
+
+def align(moving: NDArray[Any], fixed: NDArray[Any]) -> NDArray[np.float64]:
+    """One alone."""
+    return corruption.align([moving], [fixed])[0]
 
 
 def _samples(record: MoleculeRecord = ASPIRIN, **params: Any) -> list[Molecule]:
@@ -58,6 +64,14 @@ def test_a_sample_depends_on_seed_epoch_and_index_alone(seed: int, visit: Visit)
     first = _sample(visit, seed=seed)
     _sample(Visit(visit.epoch + 1, visit.index), ALANINE, seed)
     assert _same(_sample(visit, seed=seed), first)
+
+
+def test_a_sample_is_the_same_in_any_company() -> None:
+    records = [ASPIRIN, METHANE, ALANINE, ASPIRIN]
+    visits = [Visit(epoch, epoch) for epoch in range(4)]
+    together = corrupt(records, PretrainParams(), visits)
+    for sample, record, visit in zip(together, records, visits, strict=True):
+        assert _same(sample, _sample(visit, record))
 
 
 @given(seed=st.integers(0, 2**31), visit=visits)

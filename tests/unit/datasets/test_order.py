@@ -108,3 +108,49 @@ def test_epochs_and_seeds_are_shuffled_differently() -> None:
 def test_a_batch_larger_than_the_split_repeats_it_over_epochs() -> None:
     counts = Counter(visit.index for visit in _order(sizes=None).batch(0, 3 * len(MOLECULES)))
     assert set(counts.values()) == {3}
+
+
+def _drawing_order(seed: int = 0, sizes: NDArray[np.int64] | None = None) -> Order:
+    weights = np.arange(len(MOLECULES), dtype=np.float64)
+    return Order(MOLECULES, seed, sizes, weights / weights.sum())
+
+
+def test_molecules_are_drawn_as_often_as_their_probabilities_say() -> None:
+    steps, batch_size = 40, 1000
+    order = _drawing_order()
+    counts = Counter(visit.index for step in range(steps) for visit in order.batch(step, batch_size))
+    expected = steps * batch_size * np.arange(len(MOLECULES)) / np.arange(len(MOLECULES)).sum()
+    found = np.array([counts[int(index)] for index in MOLECULES])
+    assert found[0] == 0
+    assert np.abs(found - expected).max() < 5 * np.sqrt(expected.max())
+
+
+@given(step=st.integers(0, 10**6), batch_size=st.integers(1, 30), seed=st.integers(0, 2**31))
+def test_a_drawn_batch_depends_on_seed_and_step_alone(step: int, batch_size: int, seed: int) -> None:
+    wandering = _drawing_order(seed, SIZES)
+    wandering.batch(step + 5, batch_size)
+    assert wandering.batch(step, batch_size) == _drawing_order(seed, SIZES).batch(step, batch_size)
+
+
+@given(batch_size=st.integers(1, 300))
+def test_draws_are_one_sequence_however_it_is_cut(batch_size: int) -> None:
+    order = _drawing_order()
+    # Past the end of the draws of one generator.
+    first = 4096 // batch_size - 1
+    visits = [visit for step in range(first, first + 4) for visit in order.batch(step, batch_size)]
+    alone = [order.batch(position, 1)[0] for position in range(first * batch_size, (first + 4) * batch_size)]
+    assert visits == alone
+
+
+def test_a_molecule_that_is_drawn_again_is_another_visit() -> None:
+    visits = [visit for step in range(10) for visit in _drawing_order().batch(step, 100)]
+    assert len(set(visits)) == 1000
+
+
+def test_seeds_draw_differently() -> None:
+    assert _drawing_order(1).batch(0, 50) != _drawing_order(2).batch(0, 50)
+
+
+def test_probabilities_of_other_molecules_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"probabilities: expected shape \(11,\), got \(3,\)"):
+        Order(MOLECULES, 0, None, np.ones(3))

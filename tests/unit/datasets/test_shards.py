@@ -1,131 +1,139 @@
-import math
-from collections.abc import Callable
-from dataclasses import fields, replace
+"""What a dataset's files look like."""
+
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from unimol2_tasks.chemistry.preparation import PreparedMolecule, prepare_molecule
-from unimol2_tasks.datasets.records import MoleculeRecord
-from unimol2_tasks.datasets.shards import ShardWriter, open_dataset, write_splits
+from unimol2_tasks.artifacts.manifest import sha256_of
+from unimol2_tasks.datasets.records import MoleculeRecord, arrow_schema, encode
+from unimol2_tasks.datasets.shards import ShardWriter, write_splits
 from unimol2_tasks.errors import ArtifactError
-from unimol2_tasks.params import PrepareParams
 
-SMILES = ("C", "CCO", "c1ccccc1O", "[Na+].[Cl-]", "CC(=O)Oc1ccccc1C(=O)O")
-
-
-@pytest.fixture(scope="module")
-def prepared() -> list[PreparedMolecule]:
-    return [prepare_molecule(smiles, PrepareParams(conformers=2)) for smiles in SMILES]
+LABELS = ("logS", "pIC50")
 
 
-@pytest.fixture
-def folder(tmp_path: Path, prepared: list[PreparedMolecule]) -> Path:
-    with ShardWriter(tmp_path, rows_per_shard=2, label_names=("logS", "pIC50")) as shards:
-        for number, molecule in enumerate(prepared, start=1):
-            values = {field.name: getattr(molecule, field.name) for field in fields(molecule)}
-            labels = (None if number == 2 else number / 4, float(number))
-            shards.write(MoleculeRecord(**values, row=number * 10, id=f"mol {number}", labels=labels))
-    write_splits(tmp_path, [f"mol {n}" for n in range(1, 6)], ["train", "test", "train", "valid", "train"])
-    return tmp_path
+def _many(records: list[MoleculeRecord], rows: int) -> list[MoleculeRecord]:
+    return [replace(records[row % len(records)], row=row + 1, id=str(row)) for row in range(rows)]
 
 
-def test_every_molecule_comes_back_as_it_was(folder: Path, prepared: list[PreparedMolecule]) -> None:
-    dataset = open_dataset(folder)
-    assert len(dataset) == len(prepared)
-    assert dataset.atoms.tolist() == [1, 3, 7, 2, 13]
-    for index, molecule in enumerate(prepared):
-        record = dataset.record(index)
-        assert (record.smiles, record.inchikey, record.scaffold) == (
-            molecule.smiles,
-            molecule.inchikey,
-            molecule.scaffold,
-        )
-        assert (record.row, record.id, record.method) == (
-            (index + 1) * 10,
-            f"mol {index + 1}",
-            molecule.method,
-        )
-        np.testing.assert_array_equal(record.positions, molecule.positions)
-        np.testing.assert_array_equal(record.atom_map, molecule.atom_map)
-        for conformer, flat in ((0, False), (1, False), (0, True)):
-            ours, theirs = record.molecule(conformer, flat), molecule.molecule(conformer, flat)
-            for field in fields(ours):
-                np.testing.assert_array_equal(getattr(ours, field.name), getattr(theirs, field.name))
+def _table(records: list[MoleculeRecord]) -> pa.Table:
+    return pa.Table.from_pylist([encode(record, LABELS) for record in records], schema=arrow_schema(LABELS))
 
 
-def test_labels_names_and_splits(folder: Path) -> None:
-    dataset = open_dataset(folder)
-    assert dataset.label_names == ("logS", "pIC50")
-    assert dataset.labels(0).tolist() == [0.25, 1.0]
-    assert math.isnan(dataset.labels(1)[0])
-    assert dataset.indices("train").tolist() == [0, 2, 4]
-    assert dataset.indices("valid").tolist() == [3]
-    assert (dataset.id(4), dataset.smiles(1), dataset.scaffold(2)) == ("mol 5", "CCO", "c1ccccc1")
+def _hashes(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): sha256_of(path) for path in folder.rglob("*.parquet")}
 
 
-def test_shards_hold_what_they_may(folder: Path) -> None:
-    rows = [pq.read_metadata(path).num_rows for path in sorted((folder / "molecules").iterdir())]
-    assert rows == [2, 2, 1]
+def test_shards_hold_what_they_may_and_say_that_they_are_sorted(folder: Path) -> None:
+    shards = [pq.read_metadata(path) for path in sorted((folder / "molecules").iterdir())]
+    assert [shard.num_rows for shard in shards] == [2, 2, 1]
+    assert all(shard.row_group(0).sorting_columns == (pq.SortingColumn(0),) for shard in shards)
+    assert shards[0].schema.column(0).name == "row"
 
 
-def test_no_molecule_outside_the_dataset(folder: Path) -> None:
-    for index in (5, -1):
-        with pytest.raises(IndexError, match="of a dataset of 5"):
-            open_dataset(folder).record(index)
+def test_row_groups_have_a_fixed_size(tmp_path: Path, records: list[MoleculeRecord]) -> None:
+    with ShardWriter(tmp_path, 2500, LABELS) as shards:
+        shards.write_table(_table(_many(records, 2600)))
+    metadata = [pq.read_metadata(path) for path in sorted((tmp_path / "molecules").iterdir())]
+    groups = [[shard.row_group(k).num_rows for k in range(shard.num_row_groups)] for shard in metadata]
+    assert groups == [[1000, 1000, 500], [100]]
 
 
-def _rewrite(path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
-    pq.write_table(change(pq.read_table(path)), path)
+@pytest.mark.parametrize("lengths", [(1, 1199), (700, 1, 0, 499), (1200,), (400, 400, 400)])
+def test_the_bytes_do_not_depend_on_how_molecules_came(
+    tmp_path: Path, records: list[MoleculeRecord], lengths: tuple[int, ...]
+) -> None:
+    molecules = _many(records, 1200)
+    with ShardWriter(tmp_path / "single", 1100, LABELS) as shards:
+        for record in molecules:
+            shards.write(record)
+    with ShardWriter(tmp_path / "tables", 1100, LABELS) as shards:
+        remaining = iter(molecules)
+        for length in lengths:
+            shards.write_table(_table([next(remaining) for _ in range(length)]))
+    assert shards.rows == 1200
+    assert _hashes(tmp_path / "single") == _hashes(tmp_path / "tables")
 
 
-def _with_column(name: str, values: Any) -> Callable[[pa.Table], pa.Table]:
-    def change(table: pa.Table) -> pa.Table:
-        return table.set_column(table.schema.get_field_index(name), name, values(table))
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda table: table.drop_columns(["tokens"]), "column_in_dataframe: tokens"),
-        (lambda table: table.append_column("extra", [[1, 2]]), "column_in_schema: extra"),
-        (_with_column("atoms", lambda table: pa.array(["1", "3"])), "column atoms"),
-        (
-            _with_column("positions", lambda table: pa.array([b"1", b"2"])),
-            "size of positions fails for 2 of 2",
-        ),
-        (lambda table: table.slice(0, 1), "1 molecules, the index lists 2"),
-    ],
-)
-def test_a_wrong_shard_is_named(folder: Path, change: Callable[[pa.Table], pa.Table], message: str) -> None:
-    _rewrite(folder / "molecules" / "part-00000.parquet", change)
-    with pytest.raises(ArtifactError, match=rf"part-00000\.parquet: .*{message}"):
-        open_dataset(folder)
+def test_single_molecules_and_tables_may_take_turns(tmp_path: Path, records: list[MoleculeRecord]) -> None:
+    with ShardWriter(tmp_path, 3, LABELS) as shards:
+        shards.write(records[0])
+        shards.write_table(_table(records[1:3]))
+        shards.write(records[3])
+        shards.write(records[4])
+    rows = [pq.read_table(path)["row"].to_pylist() for path in sorted((tmp_path / "molecules").iterdir())]
+    assert rows == [[10, 20, 30], [40, 50]]
 
 
-def test_a_truncated_shard_is_named(folder: Path) -> None:
-    path = folder / "molecules" / "part-00001.parquet"
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ArtifactError, match=r"part-00001\.parquet: damaged"):
-        open_dataset(folder)
+def test_the_index_says_where_molecules_are_and_how_large(folder: Path) -> None:
+    index = pl.read_parquet(folder / "index.parquet")
+    assert index["shard"].to_list() == [f"part-0000{number}.parquet" for number in (0, 0, 1, 1, 2)]
+    assert index["row_in_shard"].to_list() == [0, 1, 0, 1, 0]
+    assert index["atoms"].to_list() == [1, 3, 7, 2, 13]
+    assert index["conformers"].to_list() == [
+        pq.read_table(folder / "molecules" / shard)["conformers"][row].as_py()
+        for shard, row in index.select("shard", "row_in_shard").iter_rows()
+    ]
 
 
-@pytest.mark.parametrize("name", ["molecules/part-00002.parquet", "index.parquet", "splits.parquet"])
-def test_a_missing_file_is_named(folder: Path, name: str) -> None:
-    (folder / name).unlink()
-    with pytest.raises(ArtifactError, match=f"{name}: missing"):
-        open_dataset(folder)
+def test_scaffolds_are_listed_by_frequency(folder: Path) -> None:
+    scaffolds = pl.read_parquet(folder / "scaffolds.parquet")
+    assert scaffolds.rows() == [("", 3), ("c1ccccc1", 2)]
+    assert pl.read_parquet(folder / "index.parquet")["scaffold"].to_list() == [0, 0, 1, 0, 1]
 
 
-def test_a_failed_writer_leaves_no_index(tmp_path: Path, prepared: list[PreparedMolecule]) -> None:
-    values = {field.name: getattr(prepared[0], field.name) for field in fields(prepared[0])}
-    record = MoleculeRecord(**values, row=1, id="a", labels=())
-    with pytest.raises(ArtifactError, match="inchikey"), ShardWriter(tmp_path, 1, ()) as shards:
-        shards.write(replace(record, inchikey="no key"))
+def test_equally_frequent_scaffolds_are_listed_by_text(tmp_path: Path, records: list[MoleculeRecord]) -> None:
+    with ShardWriter(tmp_path, 10, LABELS) as shards:
+        for record, scaffold in zip(records, ("N", "B", "C", "B", "N"), strict=True):
+            shards.write(replace(record, scaffold=scaffold))
+    assert pl.read_parquet(tmp_path / "scaffolds.parquet").rows() == [("B", 2), ("N", 2), ("C", 1)]
+    assert pl.read_parquet(tmp_path / "index.parquet")["scaffold"].to_list() == [1, 0, 2, 0, 1]
+
+
+@pytest.mark.parametrize("rows", [(10, 10), (20, 10)])
+def test_molecules_out_of_order_are_refused(
+    tmp_path: Path, records: list[MoleculeRecord], rows: tuple[int, int]
+) -> None:
+    molecules = _table([replace(records[0], row=row) for row in rows])
+    with (
+        pytest.raises(ValueError, match=rf"row {rows[1]} after {rows[0]}"),
+        ShardWriter(tmp_path, 1, LABELS) as shards,
+    ):
+        shards.write_table(molecules)
+
+
+def test_a_table_with_other_columns_is_refused(tmp_path: Path, records: list[MoleculeRecord]) -> None:
+    with pytest.raises(ValueError, match="expected the columns"), ShardWriter(tmp_path, 1, ()) as shards:
+        shards.write_table(_table(records))
+
+
+@pytest.mark.parametrize("rows_per_shard", [1, 100])
+def test_a_failed_writer_leaves_no_index(
+    tmp_path: Path, records: list[MoleculeRecord], rows_per_shard: int
+) -> None:
+    with (
+        pytest.raises(ArtifactError, match="inchikey"),
+        ShardWriter(tmp_path, rows_per_shard, LABELS) as shards,
+    ):
+        shards.write(replace(records[0], inchikey="no key"))
     assert not (tmp_path / "index.parquet").exists()
+
+
+def test_splits_and_folds_are_stored_in_dataset_order(tmp_path: Path) -> None:
+    write_splits(tmp_path, pl.Series(["a", "b"]), ["test", "train"])
+    assert pl.read_parquet(tmp_path / "splits.parquet").rows() == [
+        (0, "a", "test", None),
+        (1, "b", "train", None),
+    ]
+    write_splits(tmp_path, ["a", "b"], ["test", "train"], np.array([3, 0]).tolist())
+    assert pl.read_parquet(tmp_path / "splits.parquet")["fold"].to_list() == [3, 0]
+
+
+def test_a_split_of_another_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"splits\.parquet: column split"):
+        write_splits(tmp_path, ["a"], ["holdout"])  # type: ignore[list-item]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from unimol2_model import ModelConfig, MoleculeBatch, UniMol2ForProperties
 from unimol2_tasks.artifacts.manifest import ArtifactRef
-from unimol2_tasks.datasets.shards import MoleculeDataset, open_dataset
+from unimol2_tasks.datasets.dataset import MoleculeDataset, open_dataset
 from unimol2_tasks.training.inference import Share, predict_molecules
 
 CPU = torch.device("cpu")

@@ -1,0 +1,55 @@
+"""Units of a preparation that other processes work on give the same dataset to the byte."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    PREFECT_LOCAL_STORAGE_PATH,
+    PREFECT_LOGGING_TO_API_ENABLED,
+    temporary_settings,
+)
+
+from unimol2_flows.prepare import DaskCluster, prepare, prepare_on_task_runner
+from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.params import Params
+
+pytest.importorskip("prefect_dask", reason="needs the extra dask")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prefect_home(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A client of a Prefect server; everything it writes stays below this folder."""
+    home = tmp_path_factory.mktemp("prefect")
+    settings = {
+        PREFECT_API_URL: prefect_server,
+        PREFECT_HOME: home,
+        PREFECT_LOCAL_STORAGE_PATH: home / "storage",
+        PREFECT_LOGGING_TO_API_ENABLED: False,
+    }
+    with temporary_settings(updates=settings):
+        yield home
+
+
+@pytest.fixture
+def params(tiny_params: Params) -> Params:
+    """Units of another size than those of the dataset that the result is compared with."""
+    prepare = tiny_params.prepare.model_copy(update={"unit_rows": 7})
+    return tiny_params.model_copy(update={"prepare": prepare})
+
+
+def test_a_dask_cluster_gives_the_same_bytes(
+    tmp_path: Path, tiny_table: Path, tiny_dataset: ArtifactRef, params: Params
+) -> None:
+    ref = prepare(str(tiny_table), str(tmp_path / "dataset"), params, dask=DaskCluster(workers=2))
+    assert ref.digest == tiny_dataset.digest
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
+
+
+def test_any_task_runner_works_on_units(
+    tmp_path: Path, tiny_table: Path, tiny_dataset: ArtifactRef, params: Params
+) -> None:
+    ref = prepare_on_task_runner(str(tiny_table), str(tmp_path / "dataset"), params)
+    assert ref.digest == tiny_dataset.digest

@@ -1,0 +1,79 @@
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from unimol2_tasks.chemistry.splits import assign_splits
+from unimol2_tasks.errors import ParameterError
+from unimol2_tasks.params import PrepareParams
+
+VALUES = np.random.default_rng(0).lognormal(size=1000)
+
+
+def _table(**labels: "np.ndarray | list[float | None]") -> pl.DataFrame:
+    count = len(next(iter(labels.values()), ()))
+    keys = {"id": [f"m{i}" for i in range(count)], "inchikey": [f"{i:014d}" for i in range(count)]}
+    return pl.DataFrame(
+        keys | {f"label:{name}": pl.Series(values, dtype=pl.Float64) for name, values in labels.items()}
+    )
+
+
+def _splits(molecules: pl.DataFrame, label: str | None = None, **params: float) -> np.ndarray:
+    chosen = PrepareParams.model_validate({"split": "stratified", "split_label": label, **params})
+    return np.array(assign_splits(molecules, chosen).splits)
+
+
+def test_every_tenth_of_the_label_gives_the_same_shares() -> None:
+    splits = _splits(_table(y=VALUES), test_fraction=0.2)
+    tenths = np.argsort(np.argsort(VALUES)) // 100
+    for tenth in range(10):
+        inside = splits[tenths == tenth]
+        assert [(inside == name).sum() for name in ("train", "valid", "test")] == [70, 10, 20]
+
+
+def test_totals_are_exact_where_tenths_cannot_be() -> None:
+    splits = _splits(_table(y=VALUES[:57]), valid_fraction=0.1, test_fraction=0.15)
+    assert [(splits == name).sum() for name in ("train", "valid", "test")] == [42, 6, 9]
+
+
+def test_a_rare_class_is_in_every_part() -> None:
+    classes = np.zeros(500)
+    classes[::10] = 1
+    splits = _splits(_table(active=classes), valid_fraction=0.2, test_fraction=0.2)
+    positives = [classes[splits == name].sum() for name in ("train", "valid", "test")]
+    np.testing.assert_allclose(positives, [30, 10, 10], atol=2)
+
+
+def test_molecules_without_the_label_train() -> None:
+    values = [None if i % 4 == 0 else math.nan if i % 4 == 1 else float(i) for i in range(400)]
+    molecules = _table(y=values)
+    splits = _splits(molecules, test_fraction=0.25)
+    unknown = np.arange(400) % 4 < 2
+    assert set(splits[unknown]) == {"train"}
+    assert (splits == "test").sum() == 50
+    folds = assign_splits(molecules, PrepareParams(split="stratified", folds=5)).folds
+    assert folds is not None
+    assert np.bincount(folds[~unknown]).tolist() == [40] * 5
+    assert folds[unknown].min() == 2
+
+
+def test_folds_have_the_same_distribution() -> None:
+    folds = assign_splits(_table(y=VALUES), PrepareParams(split="stratified", folds=5)).folds
+    medians = [np.median(VALUES[folds == fold]) for fold in range(5)]
+    np.testing.assert_allclose(medians, np.median(VALUES), rtol=0.02)
+
+
+def test_the_label_must_be_known() -> None:
+    both = _table(a=VALUES, b=-VALUES)
+    with pytest.raises(ParameterError, match=r"needs prepare\.split_label.*labels: a, b"):
+        _splits(both)
+    with pytest.raises(ParameterError, match=r"split_label=c: no such label; labels: a, b"):
+        _splits(both, "c")
+    assert len(_splits(both, "b")) == 1000
+    with pytest.raises(ParameterError, match="labels: none"):
+        _splits(_table())
+    with pytest.raises(ParameterError, match="no molecule has a value of y"):
+        _splits(_table(y=[None, None]))
+    with pytest.raises(ParameterError, match=r"folds=5, but only 2 molecules have the label"):
+        _splits(_table(y=[1.0, None, 2.0]), folds=5)

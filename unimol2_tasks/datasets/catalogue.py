@@ -1,0 +1,104 @@
+"""The catalogue of public data sets: what each is, where it comes from, and what its bytes must be."""
+
+import difflib
+import shlex
+from functools import cache
+from importlib.resources import files
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from unimol2_tasks.errors import UserError
+from unimol2_tasks.params import SplitKind
+
+# Names become folders and files on disk.
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class _Fact(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceFile(_Fact):
+    """One upstream file."""
+
+    urls: tuple[str, ...] = Field(min_length=1)
+    """Where the same bytes are; tried in this order."""
+    size: int = Field(gt=0)
+    """Bytes."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    file: _Name | None = None
+    """What to call it; none: the name in its first address."""
+
+    @property
+    def filename(self) -> str:
+        """What it is called on disk."""
+        return self.file or PurePosixPath(urlsplit(self.urls[0]).path).name
+
+
+class Target(_Fact):
+    """A column that is learned."""
+
+    name: str
+    unit: str = ""
+    """Empty for classes."""
+    task: Literal["regression", "binary"] = "regression"
+
+
+class PublicDataset(_Fact):
+    """A public data set as its publisher offers it."""
+
+    name: _Name
+    title: str
+    source: str
+    """Whose copy of the table this is."""
+    version: str | None = None
+    """Commit of the source, or the table's date there; none: only its hash tells."""
+    licence: str
+    """As the source states it."""
+    doi: str
+    """Of the article to cite."""
+    rows: int = Field(gt=0)
+    smiles_column: str
+    id_column: str | None = None
+    targets: tuple[Target, ...]
+    """Empty: for pretraining only."""
+    split: SplitKind
+    """What recent work reports results on."""
+    split_source: str
+    table: SourceFile
+    """What `unimol2 prepare` reads."""
+    extras: tuple[SourceFile, ...] = ()
+    """What belongs to it: published splits, lists of doubtful molecules."""
+
+    def prepare_command(self, table: Path) -> str:
+        """The shell command that makes a dataset of the downloaded table."""
+        words = ["unimol2", "prepare", "--input", str(table), "--smiles-column", self.smiles_column]
+        if self.id_column is not None:
+            words += ["--id-column", self.id_column]
+        labels = ",".join(target.name for target in self.targets) or "none"
+        words += ["--label-columns", labels, "--set", f"prepare.split={self.split}"]
+        return shlex.join([*words, "--out", f"runs/{self.name}"])
+
+
+@cache
+def catalogue() -> tuple[PublicDataset, ...]:
+    """All public data sets that are known here, in the order of the file."""
+    text = files("unimol2_tasks.datasets").joinpath("catalogue.yaml").read_text(encoding="utf-8")
+    return TypeAdapter(tuple[PublicDataset, ...]).validate_python(yaml.safe_load(text))
+
+
+def find_dataset(name: str) -> PublicDataset:
+    """The data set called `name`, in any case.
+
+    Raises:
+        UserError: There is none; the message names those that are alike.
+    """
+    known = {dataset.name: dataset for dataset in catalogue()}
+    if name.lower() in known:
+        return known[name.lower()]
+    close = difflib.get_close_matches(name.lower(), known, n=3) or list(known)
+    raise UserError(f"no public data set is called {name!r}; did you mean {', '.join(close)}?")
