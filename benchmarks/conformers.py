@@ -1,14 +1,16 @@
 """Conformers: ours against a bare RDKit loop, two processes against one, ours against unimol_tools 0.1.6.
 
-On real drug-like molecules: a random sample of ../shared/data/unlabelled where that is present, else of the embedded
-table. Sides take turns, molecule by molecule or block by block, so that whatever else the machine does falls on
-both; per core means per second of CPU time, rates are of the molecules for which both sides find a conformer, and
-medians over the repetitions. The other molecules are listed. Two processes and one are timed by the clock.
+On real drug-like molecules: a random sample of ../shared/data/unlabelled where that is present, else of
+the embedded table. Sides take turns, molecule by molecule or block by block, so that whatever else the
+machine does falls on both. Per core means per second of CPU time; rates are of the molecules for which both
+sides find a conformer, and medians over the repetitions. The other molecules are listed. Two processes and
+one are timed by the clock.
 
-The bare loop is one that a chemist would write: the same embedding (ETKDGv3) and relaxation (MMFF94s, else UFF, as
-many iterations, the same seeds), and nothing else: no features, no drawing, no energies, no pruning, no retry.
-unimol_tools runs its UniMolV2Feature (ETKDG, MMFF94 of at most 200 iterations), ours everything from SMILES to the
-record that is stored; both make one conformer.
+The bare loop is one that a chemist would write: the same embedding (ETKDGv3) and relaxation (MMFF94s, else
+UFF, as many iterations, the same tolerances and seeds), and nothing else: no features, no drawing, no
+energies, no pruning, no second try. unimol_tools runs its UniMolV2Feature (ETKDG, MMFF94 of at most 200
+iterations), ours everything from SMILES to the record that is stored; both make one conformer. What both
+sides have in common, RDKit's embedding and relaxation, is nearly all of their time.
 
 The environment of unimol_tools is made at benchmarks/peers/unimol_tools/.venv where it is absent.
 """

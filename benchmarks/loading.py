@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rdkit import Chem, RDLogger
+from rdkit import Chem, rdBase
 from rich.console import Console
 from rich.table import Table
 
@@ -38,7 +38,9 @@ from unimol2_tasks.datasets.records import MoleculeRecord
 from unimol2_tasks.params import PrepareParams, PretrainParams
 from unimol2_tasks.stages import prepare
 
-MOLECULES = Path(__file__).parents[1] / "data" / "demo" / "labelled.csv"
+ROOT = Path(__file__).parents[1]
+DRUGLIKE = ROOT.parent / "shared" / "data" / "unlabelled" / "druglike_smiles.csv.gz"
+EMBEDDED = ROOT / "data" / "demo" / "library.csv"
 KINDS = ("labelled", "pretraining")
 LEAST, RATIO = 5000, 5
 
@@ -47,13 +49,14 @@ Plan = list[list[Visit]]
 
 def main() -> None:
     """Print the rates of each kind of sample."""
+    table = DRUGLIKE if DRUGLIKE.is_file() else EMBEDDED
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
-        "--table", type=Path, default=MOLECULES, help="CSV file, plain or gzip (default: the embedded one)"
+        "--table", type=Path, default=table, help=f"CSV file, plain or gzip (default: {table})"
     )
     parser.add_argument("--dataset", type=Path, help="a prepared dataset instead of a table")
-    parser.add_argument("--sample", type=int, default=3000, help="rows of the table to take (default: 3000)")
-    parser.add_argument("--conformers", type=int, default=2, help="per molecule (default: 2)")
+    parser.add_argument("--sample", type=int, default=2000, help="rows of the table to take (default: 2000)")
+    parser.add_argument("--conformers", type=int, default=1, help="per molecule (default: 1)")
     parser.add_argument("--batch", type=int, default=64, help="molecules per batch (default: 64)")
     parser.add_argument("--repetitions", type=int, default=5, help="of each measurement (default: 5)")
     parser.add_argument(
@@ -64,7 +67,7 @@ def main() -> None:
     if options.quick:
         options.sample, options.repetitions = 300, 2
     torch.set_num_threads(1)
-    RDLogger.DisableLog("rdApp.*")
+    rdBase.DisableLog("rdApp.*")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = options.dataset or prepared(options.table, options.sample, options.conformers, folder)

@@ -17,7 +17,12 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from benchmarks.comparison.environment import peer_python
-from unimol2_tasks.chemistry.conformers import MAX_ITERATIONS, conformer_seed
+from unimol2_tasks.chemistry.conformers import (
+    ATTEMPTS,
+    FORCE_TOLERANCE,
+    MAX_ITERATIONS,
+    conformer_seed,
+)
 from unimol2_tasks.chemistry.preparation import Identity, build_molecule, prepare_molecule
 from unimol2_tasks.chemistry.rejection import Rejected
 from unimol2_tasks.params import PrepareParams
@@ -77,12 +82,18 @@ def embed_and_relax(identity: Identity, params: PrepareParams) -> None:
     mol = Chem.AddHs(Chem.MolFromSmiles(identity.smiles))
     options: Any = rdDistGeom.ETKDGv3()
     options.randomSeed = conformer_seed(params.seed, identity.inchikey)
+    options.optimizerForceTol = FORCE_TOLERANCE
+    options.maxIterations = ATTEMPTS
     if not rdDistGeom.EmbedMultipleConfs(mol, params.conformers, options):
         raise Rejected("conformers", "not embedded")
     if rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
-        rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=MAX_ITERATIONS, mmffVariant="MMFF94s")
+        rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(
+            mol, mmffVariant="MMFF94s", maxIters=MAX_ITERATIONS, ignoreInterfragInteractions=False
+        )
     elif rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
-        rdForceFieldHelpers.UFFOptimizeMoleculeConfs(mol, maxIters=MAX_ITERATIONS)
+        rdForceFieldHelpers.UFFOptimizeMoleculeConfs(
+            mol, maxIters=MAX_ITERATIONS, ignoreInterfragInteractions=False
+        )
     Chem.RemoveHs(mol)
 
 
@@ -107,10 +118,8 @@ def peer() -> Iterator[Callable[[list[str]], list[Made]]]:
         ):
 
             def ask(block: list[str]) -> list[Made]:
-                assert process.stdin is not None and process.stdout is not None
-                process.stdin.write(json.dumps(block) + "\n")
-                process.stdin.flush()
-                answer = process.stdout.readline()
+                print(json.dumps(block), file=process.stdin, flush=True)
+                answer = next(iter(process.stdout or ()), "")
                 if not answer:
                     raise SystemExit(f"unimol_tools ended: {log.read_text(encoding='utf-8')[-2000:]}")
                 return [(seconds, failure) for seconds, failure in json.loads(answer)]

@@ -1,5 +1,7 @@
 """Coordinates that were given with a molecule."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
@@ -39,7 +41,7 @@ def _of_mol_block(mol: Chem.Mol) -> NDArray[np.float32]:
     conformer = mol.GetConformer()
     if mol.GetNumHeavyAtoms() > 1 and not conformer.Is3D():
         raise Rejected("conformers", "given coordinates are a drawing in two dimensions")
-    return conformer.GetPositions().astype(np.float32)[None]
+    return np.asarray(conformer.GetPositions(), np.float32)[None]
 
 
 def _of_atoms(coordinates: AtomPositions, mol: Chem.Mol, heavy: list[int]) -> NDArray[np.float32]:
@@ -60,7 +62,7 @@ def _of_atoms(coordinates: AtomPositions, mol: Chem.Mol, heavy: list[int]) -> ND
     raise Rejected("conformers", f"given coordinates are of {len(symbols)} atoms; the SMILES has {wanted}")
 
 
-def _compare(expected: "tuple[str, ...] | list[str]", symbols: tuple[str, ...]) -> None:
+def _compare(expected: Sequence[str], symbols: Sequence[str]) -> None:
     for place, (wanted, found) in enumerate(zip(expected, symbols, strict=True)):
         if wanted != found:
             raise Rejected(
@@ -70,7 +72,7 @@ def _compare(expected: "tuple[str, ...] | list[str]", symbols: tuple[str, ...]) 
 
 def _spatial(positions: NDArray[np.float32], flat_is_drawn: bool) -> NDArray[np.float32]:
     """Those conformers that lie in space; a mol block says itself whether it is a drawing."""
-    kept = positions[(positions != positions[:, :1]).any(axis=(1, 2))]
+    kept: NDArray[np.float32] = positions[(positions != positions[:, :1]).any(axis=(1, 2))]
     if not len(kept):
         raise Rejected("conformers", "given coordinates put all atoms in one place")
     if flat_is_drawn:

@@ -118,10 +118,10 @@ class GraphFeatures:
     path_lengths: NDArray[np.uint16]
     """[n, n] shortest path in bonds + 1; 510 where there is none."""
 
-    def arrays(self) -> dict[str, NDArray[np.integer[Any]]]:
+    def arrays(self) -> dict[str, Any]:
         """The graph's fields of a `Molecule`; those that are stored as they are needed are not copied."""
         n = len(self.tokens)
-        bond_features = np.full((n, n, len(_BOND_LISTS)), _NO_BOND, np.uint8)
+        bond_features = np.full((n, n, len(_BOND_COLUMNS)), _NO_BOND, np.uint8)
         begin, end = self.bonds.T.astype(np.intp)
         bond_features[begin, end] = bond_features[end, begin] = self.bond_features
         return {

@@ -74,7 +74,9 @@ def _read_smiles(text: str) -> Parsed:
 
 
 def _read_mol_block(block: str) -> Parsed:
-    if block.lstrip().startswith("$RXN"):
+    if not block.strip():
+        raise Rejected("parse", "empty mol block")
+    if block.startswith("$RXN"):
         raise Rejected("parse", "a reaction, not a molecule")
     with rdBase.BlockLogs(), rejecting("parse"):
         mol = Chem.MolFromMolBlock(block, removeHs=False)

@@ -88,7 +88,8 @@ class PreparedMolecule:
             flat: The drawing, with z = 0, instead of a conformer.
         """
         if not flat:
-            return self.positions[conformer]
+            positions: NDArray[np.float32] = self.positions[conformer]
+            return positions
         drawing = np.zeros((len(self.tokens), 3), np.float32)
         drawing[:, :2] = self.flat_positions
         return drawing

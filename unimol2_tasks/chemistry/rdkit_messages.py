@@ -9,7 +9,7 @@ from rdkit import rdBase
 
 from unimol2_tasks.chemistry.rejection import Rejected, RejectionStage
 
-_LOG_PREFIX = re.compile(r"^\[\d\d:\d\d:\d\d\] ((SMILES Parse Error|WARNING|Warning): )?")
+_LOG_PREFIX = re.compile(r"^\[\d\d:\d\d:\d\d\] ?((SMILES Parse Error|WARNING|Warning): )?")
 _FRAME = re.compile(r"^(\*+|-+|[\w -]*Violation)?$")
 """The lines around the message of a broken invariant; what follows it is a stack trace."""
 _LONGEST = 200

@@ -1,8 +1,8 @@
 """UniMolV2Feature of unimol_tools as it is, to be measured; runs in an environment of its own.
 
-A line of JSON on stdin holds a list of SMILES; the line on stdout that answers it holds, for each of them, the CPU
-seconds that it took and why it failed, or null. In a working directory of its own, since unimol_tools puts a log
-there.
+A line of JSON on stdin holds a list of SMILES; the line on stdout that answers it holds, for each of them,
+the CPU seconds that it took and why it failed, or null. It wants a working directory of its own, since
+unimol_tools puts a log there.
 """
 
 import json

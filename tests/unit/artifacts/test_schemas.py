@@ -6,8 +6,14 @@ from unimol2_tasks.errors import ArtifactError
 
 
 def _splits(**columns: object) -> pl.DataFrame:
-    values = {"index": [0, 1, 2], "id": ["a", "b", "c"], "split": ["train", "train", "test"]} | columns
-    return pl.DataFrame(values, schema_overrides={"index": pl.UInt64})
+    values = {
+        "index": [0, 1, 2],
+        "id": ["a", "b", "c"],
+        "split": ["train", "train", "test"],
+        "fold": [None, None, None],
+        **columns,
+    }
+    return pl.DataFrame(values, schema_overrides={"index": pl.UInt64, "fold": pl.UInt8})
 
 
 def test_a_good_table_is_returned() -> None:

@@ -37,6 +37,23 @@ def test_a_value_outside_its_list_takes_the_last_entry() -> None:
     assert charged.atom_features[0, 2] == 11 + 3 + 32
 
 
+def test_unknown_chirality_and_stereo_take_the_last_entry() -> None:
+    allene = Chem.MolFromSmiles("CC=C=CC")
+    allene.GetAtomWithIdx(2).SetChiralTag(Chem.ChiralType.CHI_ALLENE)
+    # Column 0, list of 7: place 6, + 3.
+    assert graph_features(allene).atom_features[2, 0] == 6 + 3
+    biaryl = Chem.MolFromSmiles("Cc1cccc(F)c1-c1c(C)cccc1F |wU:7.6|")
+    bond = biaryl.GetBondBetweenAtoms(7, 8)
+    assert bond.GetStereo() in (Chem.BondStereo.STEREOATROPCW, Chem.BondStereo.STEREOATROPCCW)
+    # Column 1, list of 6: place 5, + 4 + 16.
+    assert graph_features(biaryl).bond_features[bond.GetIdx(), 1] == 5 + 4 + 16
+
+
+def test_a_bond_of_unknown_type_is_misc() -> None:
+    dative = graph_features(Chem.MolFromSmiles("N->[Pt]"))
+    assert dative.bond_features[0, 0] == 4 + 4
+
+
 def test_atoms_in_different_fragments_are_unreachable() -> None:
     paths = graph_features(Chem.MolFromSmiles("CC.O")).path_lengths
     np.testing.assert_array_equal(paths, [[1, 2, 510], [2, 1, 510], [510, 510, 1]])

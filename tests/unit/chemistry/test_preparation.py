@@ -1,16 +1,20 @@
+import pickle
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 from rdkit import Chem
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolAlign
 from scipy.spatial.distance import pdist
 
-from unimol2_tasks.chemistry.conformers import conformer_seed
-from unimol2_tasks.chemistry.preparation import identify, prepare_molecule
+from unimol2_tasks.chemistry.conformers import ATTEMPTS, conformer_seed, embed_conformers
+from unimol2_tasks.chemistry.preparation import build_molecule, identify, prepare_molecule
+from unimol2_tasks.chemistry.rejection import Rejected
 from unimol2_tasks.params import PrepareParams
 
-PARAMS = PrepareParams(conformers=2)
+PARAMS = PrepareParams(conformers=2, prune_rmsd=0)
 
 
 @pytest.mark.parametrize(
@@ -64,9 +68,61 @@ def test_fragments_do_not_lie_on_top_of_each_other(smiles: str) -> None:
         assert pdist(positions).max() < 30.0
 
 
+def test_energies_are_those_of_the_force_field_and_ascend() -> None:
+    prepared = prepare_molecule("CCCCCCO", PARAMS.model_copy(update={"conformers": 6}))
+    assert prepared.energies.dtype == np.float32
+    assert len(prepared.energies) == prepared.conformers == 6
+    assert (np.diff(prepared.energies) >= 0).all()
+    # Water has one shape, so that its energy is a number of MMFF94s alone.
+    mol = Chem.AddHs(Chem.MolFromSmiles("O"))
+    rdDistGeom.EmbedMolecule(mol, randomSeed=1)
+    (_, energy), *_ = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, mmffVariant="MMFF94s")
+    assert prepare_molecule("O", PARAMS).energies == pytest.approx([energy, energy], abs=1e-3)
+
+
+def test_of_conformers_that_are_alike_the_best_stays() -> None:
+    mol = Chem.MolFromSmiles("CCCCCCO")
+    every = embed_conformers(mol, 12, seed=1)
+    pruned = embed_conformers(mol, 12, seed=1, prune_rmsd=0.5)
+    assert 1 < len(pruned.positions) < len(every.positions)
+    np.testing.assert_array_equal(pruned.positions[0], every.positions[0])
+    kept = Chem.Mol(mol)
+    for positions in pruned.positions:
+        conformer = Chem.Conformer(kept.GetNumAtoms())
+        conformer.SetPositions(positions.astype(np.float64))
+        kept.AddConformer(conformer, assignId=True)
+    assert min(rdMolAlign.GetAllConformerBestRMS(kept)) >= 0.5 - 1e-4
+
+
+def test_rigid_molecules_have_one_conformer() -> None:
+    assert prepare_molecule("Clc1ccccc1", PrepareParams()).conformers == 1
+
+
+def test_a_molecule_that_cannot_exist_in_space_is_rejected() -> None:
+    with pytest.raises(Rejected, match="no structure satisfies the distance bounds") as rejection:
+        prepare_molecule("C1#CC1", PARAMS)
+    assert rejection.value.stage == "conformers"
+
+
+def test_where_the_distances_lead_nowhere_random_coordinates_do() -> None:
+    mol = Chem.MolFromSmiles("CCCCN(CCc1ccccc1)CCc1cccc(O)c1")
+    options: Any = rdDistGeom.ETKDGv3()
+    options.randomSeed = 11
+    options.maxIterations = ATTEMPTS
+    assert not rdDistGeom.EmbedMultipleConfs(Chem.AddHs(mol), 1, options)
+    assert len(embed_conformers(mol, 1, seed=11).positions) == 1
+
+
+def test_identities_travel_between_processes() -> None:
+    identity = pickle.loads(pickle.dumps(identify("[Na+].OCC", PARAMS)))  # noqa: S301 - our own bytes
+    assert prepare_molecule("[Na+].OCC", PARAMS).smiles == build_molecule(identity, PARAMS).smiles
+
+
 def test_where_no_force_field_knows_the_element_the_method_says_so() -> None:
     assert prepare_molecule("CB1OC(C)O1", PARAMS).method == "etkdg+uff"
-    assert prepare_molecule("[Xe]", PARAMS).method == "etkdg"
+    xenon = prepare_molecule("[Xe]", PARAMS)
+    assert xenon.method == "etkdg"
+    assert np.isnan(xenon.energies).all()
 
 
 def test_stereo_in_space_is_the_stereo_that_was_written() -> None:

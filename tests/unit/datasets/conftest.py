@@ -7,6 +7,7 @@ import pytest
 from unimol2_tasks.artifacts.manifest import ArtifactRef, Rows
 from unimol2_tasks.artifacts.store import Recipe, Store
 from unimol2_tasks.chemistry.preparation import prepare_molecule
+from unimol2_tasks.chemistry.splits import Split
 from unimol2_tasks.datasets.records import MoleculeRecord
 from unimol2_tasks.datasets.shards import ShardWriter, write_splits
 from unimol2_tasks.params import PrepareParams
@@ -52,5 +53,5 @@ def write_dataset(folder: Path, records: list[MoleculeRecord]) -> None:
     with ShardWriter(folder, rows_per_shard=2, label_names=LABELS) as shards:
         for record in records:
             shards.write(record)
-    splits = ["train", "test", "train", "valid", "train"]
+    splits: tuple[Split, ...] = ("train", "test", "train", "valid", "train")
     write_splits(folder, [record.id for record in records], splits, [0, 1, None, 2, 0])
