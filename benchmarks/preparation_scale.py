@@ -95,9 +95,11 @@ class FeatureUnit(BuildUnit):
 
     @property
     def function(self) -> Callable[[Any], Any]:
+        """Features from the canonical SMILES."""
         return featurise
 
     def write(self, results: list[Any]) -> None:
+        """Leave a file, as a unit does."""
         with self.workspace.new(built_name(self.number)) as path:
             path.write_bytes(b"".join(features.path_lengths.tobytes() for features in results))
 
@@ -114,6 +116,7 @@ class PeakMemory:
     worker: float = 0.0
 
     def watch(self, stop: threading.Event) -> None:
+        """Look again and again until `stop` is set."""
         process = psutil.Process()
         while not stop.wait(SAMPLING_SECONDS):
             self.main = max(self.main, high_water_mark(process.pid))

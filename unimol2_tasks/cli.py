@@ -45,7 +45,9 @@ OutOption = Annotated[str, typer.Option("--out", help="A new folder, or an s3://
 DatasetOption = Annotated[str, typer.Option("--dataset", help="A dataset that `unimol2 prepare` made.")]
 InputOption = Annotated[
     str,
-    typer.Option("--input", help="Table: .csv .tsv .smi .sdf .parquet .lmdb, text also .gz; a folder or glob."),
+    typer.Option(
+        "--input", help="Table: .csv .tsv .smi .sdf .parquet .lmdb, text also .gz; a folder or glob."
+    ),
 ]
 SmilesOption = Annotated[
     str | None, typer.Option("--smiles-column", help="Column with SMILES; default: guessed by its name.")

@@ -83,9 +83,8 @@ def test_a_project_reproduces_what_has_changed_and_nothing_else(
         text = page.read_text()
         assert all(name in text for name in ("pretraining", "fine-tuning", "parity"))
         assert '"gap_eV predicted"' in text
-    assert not (project / "artifacts" / ".work").exists() or not list(
-        (project / "artifacts" / ".work").iterdir()
-    )
+    # The memory-mapped copies of the datasets stay; of unfinished work there is none.
+    assert [path.name for path in (project / "artifacts" / ".work").iterdir()] == ["arrow"]
 
 
 def test_a_stage_that_refuses_says_why(dvc_project: Path) -> None:

@@ -24,9 +24,13 @@ def test_a_file_is_there_once_it_is_whole(workspace: Workspace) -> None:
 
 
 def test_a_failure_leaves_nothing(workspace: Workspace) -> None:
-    with pytest.raises(ZeroDivisionError), workspace.new("one") as path:
-        path.write_text("half")
-        raise ZeroDivisionError
+    def fail() -> None:
+        with workspace.new("one") as path:
+            path.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert workspace.finished() == set()
 
 
