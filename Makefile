@@ -33,7 +33,8 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 bench: setup
-	for name in outer_product preparation model_profile throughput; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in outer_product model_profile throughput loading; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	$(BIN)/python -m benchmarks.conformers --without-peer --molecules 100
 
 # Makes the peer's environment on the first run; takes about twenty minutes.
 bench-peers: setup

@@ -19,6 +19,26 @@ _SHOWN_FAILURES = 3
 _CHECK_ERROR = SchemaErrorReason.CHECK_ERROR
 _ATOMS = pl.col("atoms").cast(pl.Int64)
 _CONFORMERS = pl.col("conformers").cast(pl.Int64)
+_MEANINGS = {
+    "row": "Data row of the source, from 1.",
+    "id": "Name in the source, else the row.",
+    "smiles": "Canonical isomeric SMILES; its order of atoms is that of all arrays.",
+    "inchikey": "Standard InChIKey.",
+    "scaffold": "Murcko scaffold as SMILES without stereo; empty for an acyclic molecule.",
+    "method": "How the conformers were made.",
+    "atoms": "Heavy atoms n.",
+    "conformers": "Stored conformers K.",
+    "tokens": "uint8 [n]: atomic numbers.",
+    "atom_features": "uint8 [n, 8]: indices into the atom-feature embedding.",
+    "degrees": "uint8 [n]: bonds to heavy atoms, + 2.",
+    "bonds": "uint16 [m, 2]: the two atoms of each bond, from 0.",
+    "bond_features": "uint8 [m, 3]: indices into the bond-feature embedding.",
+    "path_lengths": "uint16 [n, n]: shortest path in bonds + 1; 510 where there is none.",
+    "positions": "float32 [K, n, 3] in Å.",
+    "energies": "float32 [K] in kcal/mol, of the method's force field; NaN where there is none.",
+    "flat_positions": "float32 [n, 2]: the drawing, bonds of 1.5 Å.",
+    "atom_map": "uint16 [n]: place of each atom in the input, from 0.",
+}
 _BYTES = {
     "tokens": _ATOMS,
     "atom_features": 8 * _ATOMS,
@@ -40,18 +60,33 @@ def _has_size(column: str, size: pl.Expr) -> pa.Check:
     return pa.Check(check, name=f"size of {column}")
 
 
+def _column(name: str, kind: type[pl.DataType], check: pa.Check | None = None) -> pa.Column:
+    return pa.Column(kind, check, description=_MEANINGS[name])
+
+
+def _is_finite(data: pa.PolarsData) -> pl.LazyFrame:
+    return data.lazyframe.select(pl.col(data.key).is_finite())
+
+
 MOLECULES = pa.DataFrameSchema(
     {
-        "row": pa.Column(pl.UInt64, pa.Check.ge(1)),
-        "id": pa.Column(pl.String),
-        "smiles": pa.Column(pl.String, pa.Check.str_length(min_value=1)),
-        "inchikey": pa.Column(pl.String, pa.Check.str_matches(r"^[A-Z]{14}-[A-Z]{10}-[A-Z]$")),
-        "scaffold": pa.Column(pl.String),
-        "method": pa.Column(pl.String, pa.Check.isin(METHODS)),
-        "atoms": pa.Column(pl.UInt16, pa.Check.ge(1)),
-        "conformers": pa.Column(pl.UInt8, pa.Check.ge(1)),
-        **{column: pa.Column(pl.UInt32) for column in ("bonds", *_BYTES)},
-        f"^{LABEL_PREFIX}.+$": pa.Column(pl.Float64, nullable=True, required=False, regex=True),
+        "row": _column("row", pl.UInt64, pa.Check.ge(1)),
+        "id": _column("id", pl.String),
+        "smiles": _column("smiles", pl.String, pa.Check.str_length(min_value=1)),
+        "inchikey": _column("inchikey", pl.String, pa.Check.str_matches(r"^[A-Z]{14}-[A-Z]{10}-[A-Z]$")),
+        "scaffold": _column("scaffold", pl.String),
+        "method": _column("method", pl.String, pa.Check.isin(METHODS)),
+        "atoms": _column("atoms", pl.UInt16, pa.Check.in_range(1, 1024)),
+        "conformers": _column("conformers", pl.UInt8, pa.Check.in_range(1, 100)),
+        **{name: _column(name, pl.UInt32) for name in ("bonds", *_BYTES)},
+        f"^{LABEL_PREFIX}.+$": pa.Column(
+            pl.Float64,
+            pa.Check(_is_finite, name="finite"),
+            nullable=True,
+            required=False,
+            regex=True,
+            description="A measurement, in the unit of the source; null where missing.",
+        ),
     },
     checks=[_has_size(column, size) for column, size in _BYTES.items()],
     strict=True,

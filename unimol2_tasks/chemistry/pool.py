@@ -29,6 +29,8 @@ ValueT = TypeVar("ValueT")
 _BATCH_SECONDS = 0.25
 """A batch should take about this long: much more than handing it over, much less than a time limit."""
 _LARGEST_BATCH = 256
+_BATCHES_OF_A_PROCESS = 200
+"""Then a fresh one takes its place, in milliseconds: what the old one's heap has grown to goes with it."""
 _BATCHES_PER_WORKER = 32
 """Enough work ahead that one slow molecule does not leave the other processes idle at once."""
 
@@ -86,7 +88,9 @@ def map_molecules(
     # for every process that replaces a killed one.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["unimol2_tasks.chemistry.preparation"])
-    with ProcessPool(max_workers=workers, initializer=_start_worker, context=context) as pool:
+    with ProcessPool(
+        max_workers=workers, max_tasks=_BATCHES_OF_A_PROCESS, initializer=_start_worker, context=context
+    ) as pool:
         try:
             yield from _Mapping(pool, function, timeout, stage).run(
                 iter(items), workers * _BATCHES_PER_WORKER

@@ -69,6 +69,8 @@ class PublicDataset(_Fact):
     split: SplitKind
     """What recent work reports results on."""
     split_source: str
+    split_similarity: float | None = None
+    """Where the default would put nearly all molecules into one cluster."""
     table: SourceFile
     """What `unimol2 prepare` reads."""
     extras: tuple[SourceFile, ...] = ()
@@ -81,6 +83,8 @@ class PublicDataset(_Fact):
             words += ["--id-column", self.id_column]
         labels = ",".join(target.name for target in self.targets) or "none"
         words += ["--label-columns", labels, "--set", f"prepare.split={self.split}"]
+        if self.split_similarity is not None:
+            words += ["--set", f"prepare.split_similarity={self.split_similarity}"]
         return shlex.join([*words, "--out", f"runs/{self.name}"])
 
 

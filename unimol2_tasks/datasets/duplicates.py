@@ -23,9 +23,9 @@ __all__ = ["DuplicateCounts", "DuplicateRule", "deduplicate"]
 
 _KEYS = {"inchikey": "inchikey", "skeleton": "left(inchikey, 14)"}
 # Each has buffers of its own beside those that DuckDB's memory limit counts.
-_THREADS = 2
+_THREADS = 1
 # A reader of one unit of work opens one or two row groups, of less than a megabyte each.
-_ROW_GROUP = 32_768
+_ROW_GROUP = 16_384
 
 _REJECTED = pa.schema([("row", pa.uint64())] + [(name, pa.string()) for name in ("input", "stage", "reason")])
 _REJECTED_ROWS = """
