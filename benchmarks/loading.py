@@ -4,7 +4,8 @@ The reference parses a SMILES, adds and removes hydrogens, computes the features
 every access to every sample; here that happens once, and a sample is decoded from memory that is mapped from
 disk. Both sides are corrupted and collated alike, in the batches of similar molecules that training draws.
 Rates are samples per second of CPU time of one thread, so that other work on the machine counts little;
-repetitions alternate between the sides.
+repetitions alternate between the sides. The process runs with the settings that training gives to its own
+(WORKER_DEFAULTS of training/supervisor.py), on both sides.
 """
 
 import argparse
@@ -15,6 +16,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -37,6 +39,7 @@ from unimol2_tasks.datasets.order import Order, Visit
 from unimol2_tasks.datasets.records import MoleculeRecord
 from unimol2_tasks.params import PrepareParams, PretrainParams
 from unimol2_tasks.stages import prepare
+from unimol2_tasks.training.supervisor import WORKER_DEFAULTS
 
 ROOT = Path(__file__).parents[1]
 DRUGLIKE = ROOT.parent / "shared" / "data" / "unlabelled" / "druglike_smiles.csv.gz"
@@ -196,4 +199,7 @@ def show(
 
 
 if __name__ == "__main__":
+    if not WORKER_DEFAULTS.keys() <= os.environ.keys():
+        # The allocator reads its settings when a process starts.
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **WORKER_DEFAULTS})  # noqa: S606
     main()
