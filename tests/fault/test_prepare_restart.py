@@ -16,7 +16,7 @@ from unimol2_tasks.params import PrepareParams
 from unimol2_tasks.stages.prepare import PrepareInputs, run
 from unimol2_tasks.stages.units import IdentifyUnit, Unit, work_here
 
-PARAMS = PrepareParams(conformers=10, workers=2, unit_rows=20, split="random")
+PARAMS = PrepareParams(conformers=4, workers=2, unit_rows=10, split="random")
 PATIENCE_SECONDS = 120.0
 
 
@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 120.0
 def table(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = (project_root / "data" / "demo" / "molecules.csv").read_text().splitlines()
     path = tmp_path_factory.mktemp("table") / "molecules.csv"
-    path.write_text("\n".join(lines[:401]) + "\nCCX\n")
+    path.write_text("\n".join(lines[:201]) + "\nCCX\n")
     return path
 
 
@@ -37,7 +37,7 @@ def uninterrupted(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Arti
 def test_a_killed_preparation_goes_on(
     table: Path, uninterrupted: ArtifactRef, tmp_path: Path, phase: str
 ) -> None:
-    settings = ["conformers=10", "workers=2", "unit_rows=20", "split=random"]
+    settings = ["conformers=4", "workers=2", "unit_rows=10", "split=random"]
     assignments = [word for setting in settings for word in ("--set", f"prepare.{setting}")]
     command = [sys.executable, "-m", "unimol2_tasks.cli", "prepare", "--input", str(table)]
     process = subprocess.Popen([*command, "--out", "dataset", *assignments], cwd=tmp_path)

@@ -23,6 +23,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "zero-0": {},
     "zero-3": {"zero_stage": 3},
     "bf16": {"precision": "bf16", "zero_stage": 2},
+    "long": {"epochs": 30, "learning_rate": 3e-3, "targets": ("weight",)},
     "impatient": {"epochs": 40, "patience": 2, "learning_rate": 1e-2, "targets": ("partial",)},
 }
 
@@ -113,8 +114,9 @@ def test_the_best_of_all_validations_is_kept(runs: dict[str, RunFolder], dataset
 
 
 def test_a_network_learns_from_scratch(runs: dict[str, RunFolder]) -> None:
-    losses = _curve(runs["zero-0"].result, "train/loss")
-    assert losses[-1] < 0.6 * losses[0]
+    losses = _curve(runs["long"].result, "train/loss")
+    # Means, because a batch holds eight molecules.
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5]), losses
 
 
 def test_training_ends_when_validation_has_not_improved_for_long_enough(
