@@ -29,6 +29,11 @@ class Reject:
     reason: str
 
 
+def rejects_frame(rejects: Iterable[Reject]) -> pl.DataFrame:
+    """Rejects as a table, also where there is none."""
+    return pl.DataFrame([astuple(reject) for reject in rejects], schema=_SCHEMA, orient="row")
+
+
 class LedgerWriter:
     """Writes `row,input,stage,reason` in the order of the rows; the header also where no row follows.
 
@@ -61,8 +66,7 @@ class LedgerWriter:
             return
         if ordered[0].row <= self._last_row:
             raise ArtifactError(f"{self._path}: row {ordered[0].row} comes after row {self._last_row}")
-        frame = pl.DataFrame([astuple(reject) for reject in ordered], schema=_SCHEMA, orient="row")
-        validate(frame, REJECTS, self._path.name)
+        frame = validate(rejects_frame(ordered), REJECTS, self._path.name)
         text = pl.col("input")
         escaped = pl.when(text.str.contains(_FORMULA)).then("'" + text).otherwise(text)
         frame.with_columns(input=escaped).write_csv(self._file, include_header=False)

@@ -21,7 +21,7 @@ from unimol2_tasks.chemistry.pool import map_molecules
 from unimol2_tasks.chemistry.preparation import Identity, PreparedMolecule, build_molecule, identify
 from unimol2_tasks.chemistry.rejection import Rejected, RejectionStage
 from unimol2_tasks.datasets.identified import identified_row, identity, unreadable_row, write_identified
-from unimol2_tasks.datasets.ledger import Reject
+from unimol2_tasks.datasets.ledger import Reject, rejects_frame
 from unimol2_tasks.datasets.records import MoleculeRecord, arrow_schema, encode
 from unimol2_tasks.datasets.rows import InputRow
 from unimol2_tasks.params import PrepareParams
@@ -179,13 +179,6 @@ def work_here(units: Iterable[Unit], workers: int | None) -> Iterator[Unit]:
 def _finished(unit: Unit, results: list[Any]) -> Unit:
     unit.write(results)
     return unit
-
-
-def rejects_frame(rejects: Iterable[Reject]) -> pl.DataFrame:
-    """Rejects as a table, also where there is none."""
-    schema = {"row": pl.UInt64, "input": pl.String, "stage": pl.String, "reason": pl.String}
-    rows = [(reject.row, reject.input, reject.stage, reject.reason) for reject in rejects]
-    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def identified_name(number: int) -> str:
