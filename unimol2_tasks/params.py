@@ -133,17 +133,41 @@ class TrainingParams(Section):
     clip: float = Field(1.0, ge=0, description="Gradient norm at which gradients are clipped; 0: never.")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="Number format of training.")
     zero_stage: Literal[0, 1, 2, 3] = Field(0, description="DeepSpeed ZeRO stage.")
+    offload_optimizer: bool = Field(
+        False, description="Keep Adam's state in the CPU's memory (needs a GPU and ZeRO 1 to 3)."
+    )
     checkpoint_activations: bool = Field(
         False, description="Run each block again in the backward pass instead of keeping its activations."
     )
-    ranks: int = Field(1, ge=1, description="Training processes on this machine (one per GPU).")
+    compile: bool = Field(False, description="Compile the blocks with torch.compile.")
+    ema_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Publish, and validate, a moving average of the weights that keeps this share per step; "
+        "none: the weights themselves.",
+    )
+    max_skipped_steps: int = Field(
+        10,
+        ge=0,
+        description="Skipped steps in a row (their gradient was not finite) after which training stops.",
+    )
+    ranks: int = Field(1, ge=1, description="Training processes, over all nodes (one per GPU).")
     threads: int | None = Field(None, ge=1, description="CPU threads per rank; none: cores / ranks.")
     loader_workers: int = Field(
         0, ge=0, description="Processes per rank that make batches ahead; 0: each when it is needed."
     )
     log_every: int = Field(10, ge=1, description="Steps between points of the training curve.")
     checkpoint_every: int = Field(1000, ge=1, description="Steps between checkpoints.")
-    keep_checkpoints: int = Field(3, ge=1, description="How many of the newest checkpoints stay.")
+    keep_checkpoints: int = Field(
+        3, ge=1, description="How many of the newest checkpoints stay, besides the best one."
+    )
+    peak_tflops: float | None = Field(
+        None,
+        gt=0,
+        description="What one device can do at this precision, for the share of it in the log; "
+        "none: known for common GPUs.",
+    )
     deepspeed: dict[str, Any] = Field(
         default_factory=dict, description="Merged into the generated DeepSpeed configuration."
     )

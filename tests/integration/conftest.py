@@ -15,6 +15,13 @@ import psutil
 import pytest
 import yaml
 from moto.server import ThreadedMotoServer
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    PREFECT_LOCAL_STORAGE_PATH,
+    PREFECT_LOGGING_TO_API_ENABLED,
+    temporary_settings,
+)
 
 from unimol2_tasks.params import Params
 
@@ -74,6 +81,21 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory, free_port: Callable
         yield api
     finally:
         _end(process)
+
+
+@pytest.fixture(scope="module")
+def prefect_home(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A client of a Prefect server; everything it writes stays below this folder."""
+    home = tmp_path_factory.mktemp("prefect")
+    settings = {
+        PREFECT_API_URL: prefect_server,
+        PREFECT_HOME: home,
+        PREFECT_LOCAL_STORAGE_PATH: home / "storage",
+        # What is still on its way when the server ends would be complained about.
+        PREFECT_LOGGING_TO_API_ENABLED: False,
+    }
+    with temporary_settings(updates=settings):
+        yield home
 
 
 @pytest.fixture(scope="session")

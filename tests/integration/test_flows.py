@@ -1,7 +1,6 @@
 import csv
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,6 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.serializers import JSONSerializer
-from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_HOME,
-    PREFECT_LOCAL_STORAGE_PATH,
-    PREFECT_LOGGING_TO_API_ENABLED,
-    temporary_settings,
-)
 from prefect.states import State
 
 from unimol2_flows.end_to_end import EndToEndResult, end_to_end
@@ -30,22 +22,8 @@ from unimol2_tasks.errors import ArtifactError, ParameterError, TrainingFailed, 
 from unimol2_tasks.params import Params
 from unimol2_tasks.tasks import embed_table, predict_table, prepare_dataset
 
+pytestmark = pytest.mark.usefixtures("prefect_home")
 STEPS = ["molecules", "labelled", "model", "predictor", "report", "predictions.csv"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def prefect_home(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A client of a Prefect server; everything it writes stays below this folder."""
-    home = tmp_path_factory.mktemp("prefect")
-    settings = {
-        PREFECT_API_URL: prefect_server,
-        PREFECT_HOME: home,
-        PREFECT_LOCAL_STORAGE_PATH: home / "storage",
-        # What is still on its way when the server ends would be complained about.
-        PREFECT_LOGGING_TO_API_ENABLED: False,
-    }
-    with temporary_settings(updates=settings):
-        yield home
 
 
 @pytest.fixture(scope="module")

@@ -1,36 +1,15 @@
 """Units of a preparation that other processes work on give the same dataset to the byte."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_HOME,
-    PREFECT_LOCAL_STORAGE_PATH,
-    PREFECT_LOGGING_TO_API_ENABLED,
-    temporary_settings,
-)
 
 from unimol2_flows.prepare import DaskCluster, prepare, prepare_on_task_runner
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.params import Params
 
 pytest.importorskip("prefect_dask", reason="needs the extra dask")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def prefect_home(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A client of a Prefect server; everything it writes stays below this folder."""
-    home = tmp_path_factory.mktemp("prefect")
-    settings = {
-        PREFECT_API_URL: prefect_server,
-        PREFECT_HOME: home,
-        PREFECT_LOCAL_STORAGE_PATH: home / "storage",
-        PREFECT_LOGGING_TO_API_ENABLED: False,
-    }
-    with temporary_settings(updates=settings):
-        yield home
+pytestmark = pytest.mark.usefixtures("prefect_home")
 
 
 @pytest.fixture
