@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
-.PHONY: setup demo test lint format bench bench-peers clean
+.PHONY: setup demo test test-faults lint format bench bench-peers clean
 
 setup: $(STAMP)
 
@@ -21,6 +21,10 @@ demo: setup
 
 test: setup
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# Twenty SIGKILLs of one run; takes a few minutes.
+test-faults: setup
+	$(BIN)/pytest tests/fault -m exhaustive -s
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -2,7 +2,7 @@
 
 Real drug-like molecules in batches limited by pairs and padded to few lengths, as pretraining runs them:
 inference is the pretraining model's forward pass, a training step forward, backward and gradient, without an
-optimiser. Operations are those of the factorised outer product (unimol2_model.operations), real atoms only,
+optimiser. Operations are those of the factorised outer product (unimol2_model.flops), real atoms only,
 so padding and repeated work lower the share.
 """
 
@@ -20,7 +20,7 @@ from rich.table import Table
 from benchmarks.comparison.machine import matmul_rate, name_of, wait
 from benchmarks.comparison.molecules import drug_like_molecules, mixed_set
 from unimol2_model import ModelConfig, Molecule, MoleculeBatch, UniMol2ForPretraining, batch_by_pairs
-from unimol2_model.operations import forward_operations
+from unimol2_model.flops import backbone_flops
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PAIRS = {"cpu": 2**12, "cuda": 2**17}
@@ -63,7 +63,7 @@ def main() -> None:
     for size in options.sizes:
         config = ModelConfig.preset(size)
         model = build(config, device, PRECISIONS[options.precision], options.compile, options.checkpoint)
-        forward = sum(forward_operations(config, molecule.atoms) for molecule in molecules)
+        forward = sum(backbone_flops(config, molecule.atoms) for molecule in molecules)
         for step, operations in (("inference", forward), ("training", 3 * forward)):
             seconds, peak = measure(model, batches, step == "training", options.repetitions)
             table.add_row(

@@ -18,6 +18,8 @@ from unimol2_tasks.console import console, log_to_console, progress_bars
 from unimol2_tasks.data_commands import data_app
 from unimol2_tasks.errors import TrainingFailed, UserError
 from unimol2_tasks.params import Params, load_params
+from unimol2_tasks.plan_command import plan
+from unimol2_tasks.replay_command import replay
 
 app = typer.Typer(
     name="unimol2",
@@ -236,6 +238,10 @@ def doctor() -> None:
 
     healthy = examine(console)
     raise typer.Exit(0 if healthy else 1)
+
+
+app.command("replay")(replay)
+app.command("plan")(plan)
 
 
 def main() -> None:

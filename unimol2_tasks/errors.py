@@ -25,8 +25,9 @@ class TrainingFailed(RuntimeError):  # noqa: N818 - it names what happened, as P
     """Training ended without a result, for a reason that no input explains.
 
     Attributes:
-        reason: `stopped`, `out of memory`, `communication`, `hang`, `error` (an exception in our code or a
-            library's) or `crash` (a process ended without a word).
+        reason: `stopped`, `out of memory`, `communication`, `hang`, `time limit`, `preempted`,
+            `node failure`, `error` (an exception in our code or a library's) or `crash` (a process ended
+            without a word).
     """
 
     def __init__(self, message: str, reason: str = "crash") -> None:

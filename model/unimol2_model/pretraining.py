@@ -122,6 +122,20 @@ def pretraining_loss(output: PretrainingOutput, batch: MoleculeBatch) -> Pretrai
     )
 
 
+def masked_accuracy(output: PretrainingOutput, batch: MoleculeBatch) -> Tensor:
+    """Share of a molecule's masked atoms whose element is the most probable one, as the mean over molecules.
+
+    Raises:
+        ValueError: the batch has no targets.
+    """
+    if batch.target_tokens is None:
+        raise ValueError("target_tokens: the accuracy needs molecules that carry targets")
+    masked = batch.target_tokens != 0
+    right = (output.atom_logits.argmax(dim=-1) == batch.target_tokens[masked]).float()
+    per_atom = right.new_zeros(masked.shape).masked_scatter(masked, right)
+    return (per_atom.sum(dim=-1) / masked.sum(dim=-1).clamp(min=1)).mean()
+
+
 def _masked_atoms(batch: MoleculeBatch) -> Tensor:
     return batch.tokens == MASK_TOKEN if batch.target_tokens is None else batch.target_tokens != 0
 

@@ -6,35 +6,42 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+from kills import Kill, KilledRun, seeded_kills
+
 from unimol2_tasks.artifacts.manifest import MANIFEST, ArtifactRef
-from unimol2_tasks.params import Params
+from unimol2_tasks.params import Params, parse_params
 from unimol2_tasks.stages import finetune, pretrain
 from unimol2_tasks.training.job import Job, RunFolder
 from unimol2_tasks.training.supervisor import supervise
+
+KILLS, SEED = 20, 20
 
 
 def _files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != MANIFEST}
 
 
-def test_a_killed_pretraining_leaves_no_process_and_resumes_to_the_same_bytes(
+def test_a_killed_rank_launcher_and_supervisor_leave_no_process_and_change_no_byte(
     start: Any,
     tmp_path: Path,
     long_params: Params,
     tiny_dataset: ArtifactRef,
     uninterrupted: dict[str, bytes],
 ) -> None:
-    command = start("pretrain", "model", long_params)
-    command.wait_for_step(20)
-    command.end_by(signal.SIGKILL)
-    assert not command.out.exists()
+    killed = KilledRun(start, long_params)
+    killed.kill(Kill("rank", "write", checkpoints=1, delay=0.2, rank=1))
+    killed.kill(Kill("launcher", "step", checkpoints=1, delay=0.5, rank=0))
+    killed.kill(Kill("supervisor", "step", checkpoints=1, delay=0.9, rank=0))
+    assert killed.log.count("resumed from step-") == 2 * 2, "both ranks say so, in two lives"
+    assert not killed.command.out.exists()
     damaged = RunFolder(tmp_path / "damaged")
-    shutil.copytree(command.run.path, damaged.path)
+    shutil.copytree(killed.command.run.path, damaged.path)
 
-    ref = pretrain.run(long_params, pretrain.PretrainInputs(tiny_dataset.uri), str(command.out))
-    assert command.files == uninterrupted
+    ref = pretrain.run(long_params, pretrain.PretrainInputs(tiny_dataset.uri), str(killed.command.out))
+    assert killed.command.files == uninterrupted
     assert ref.kind == "model"
-    assert not command.run.path.exists()
+    assert not killed.command.run.path.exists()
 
     _resumes_without_its_newest_checkpoint(damaged, uninterrupted)
 
@@ -56,6 +63,26 @@ def _resumes_without_its_newest_checkpoint(run: RunFolder, uninterrupted: dict[s
     assert f"resumed from {before.name}" in log
     assert _files(run.result) == uninterrupted
     assert not list(run.checkpoints.glob(".partial-*"))
+
+
+@pytest.mark.exhaustive
+def test_twenty_kills_at_random_moments_change_no_byte(
+    start: Any, tmp_path: Path, long_params: Params, tiny_dataset: ArtifactRef
+) -> None:
+    values = long_params.model_dump()
+    values["pretrain"] |= {"steps": 400, "checkpoint_every": 4, "validate_every": 100}
+    values["supervision"] |= {"max_restarts": KILLS}
+    params = parse_params(values)
+    whole = pretrain.run(params, pretrain.PretrainInputs(tiny_dataset.uri), str(tmp_path / "whole"))
+    kills = seeded_kills(KILLS, SEED)
+    killed = KilledRun(start, params)
+    for number, kill in enumerate(kills, 1):
+        killed.kill(kill)
+        print(f"kill {number}: {kill}, newest {killed.command.checkpoints[-1:]}")
+    killed.finish()
+    print(f"{killed.half_written} of {KILLS} kills left a checkpoint unfinished")
+    assert killed.half_written, "no kill has met a write; choose another seed"
+    assert killed.command.files == _files(Path(whole.uri))
 
 
 def test_a_killed_fine_tuning_resumes_to_the_same_bytes(

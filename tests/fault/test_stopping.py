@@ -1,4 +1,4 @@
-"""Runs that are stopped, hang, lose a rank, or cannot work at all."""
+"""Runs that are stopped, hang, or cannot work at all."""
 
 import signal
 import subprocess
@@ -35,17 +35,6 @@ def test_a_stopped_command_saves_its_last_step_and_goes_on_from_it(
     assert failure["message"] == f"Stopped: stopped after step {step}"
 
     pretrain.run(long_params, inputs, str(command.out))
-    assert command.files == uninterrupted
-
-
-def test_a_rank_that_is_killed_is_started_again(
-    start: Any, long_params: Params, uninterrupted: dict[str, bytes]
-) -> None:
-    command = start("pretrain", "model", long_params)
-    command.wait_for_step(10)
-    command.rank(1).kill()
-    command.wait_until(lambda: "resumed from step-" in command.log)
-    assert command.process.wait(120) == 0
     assert command.files == uninterrupted
 
 

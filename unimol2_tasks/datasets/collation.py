@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from unimol2_tasks.datasets.order import Visit
 from unimol2_tasks.params import PretrainParams
 from unimol2_tasks.process_tree import die_with_parent
 
+_BUCKET = 16
 _PREFETCH = 4
 """Batches that each worker makes ahead."""
 
@@ -36,17 +37,24 @@ class LabelledBatch:
         return LabelledBatch(self.molecules.to(device), labels)
 
 
+def buckets(dataset: MoleculeDataset) -> list[int]:
+    """Numbers of atoms to pad to where a compiled network must see few shapes."""
+    return list(range(_BUCKET, int(dataset.atoms.max()) + _BUCKET, _BUCKET))
+
+
 class PretrainingSamples(torch.utils.data.Dataset[LabelledBatch]):
     """Corrupted batches: an item is made from a list of visits, not from a single index."""
 
     def __init__(self, dataset: MoleculeDataset, params: PretrainParams) -> None:
         self.dataset = dataset
         self.params = params
+        self._buckets = buckets(dataset) if params.compile else None
 
     def __getitem__(self, visits: list[Visit]) -> LabelledBatch:
         """The padded batch of these visits."""
         records = [self.dataset.record(visit.index) for visit in visits]
-        return LabelledBatch(MoleculeBatch.collate(corrupt(records, self.params, visits)), None)
+        samples = corrupt(records, self.params, visits)
+        return LabelledBatch(MoleculeBatch.collate(samples, buckets=self._buckets), None)
 
 
 class LabelledSamples(torch.utils.data.Dataset[LabelledBatch]):
@@ -55,12 +63,20 @@ class LabelledSamples(torch.utils.data.Dataset[LabelledBatch]):
     Attributes:
         targets: `[T]` positions of the wanted labels among the dataset's.
         seed: Seeds the choice of conformers.
+        buckets: Numbers of atoms to pad to; None: the largest molecule of each batch.
     """
 
-    def __init__(self, dataset: MoleculeDataset, targets: NDArray[np.int64], seed: int) -> None:
+    def __init__(
+        self,
+        dataset: MoleculeDataset,
+        targets: NDArray[np.int64],
+        seed: int,
+        buckets: Sequence[int] | None = None,
+    ) -> None:
         self.dataset = dataset
         self.targets = targets
         self.seed = seed
+        self.buckets = buckets
 
     def __getitem__(self, visits: list[Visit]) -> LabelledBatch:
         """The padded batch of these visits."""
@@ -70,7 +86,8 @@ class LabelledSamples(torch.utils.data.Dataset[LabelledBatch]):
             for record, visit in zip(records, visits, strict=True)
         ]
         labels = np.stack([self.dataset.labels(visit.index)[self.targets] for visit in visits])
-        return LabelledBatch(MoleculeBatch.collate(molecules), torch.from_numpy(labels.astype(np.float32)))
+        batch = MoleculeBatch.collate(molecules, buckets=self.buckets)
+        return LabelledBatch(batch, torch.from_numpy(labels.astype(np.float32)))
 
 
 def loader(

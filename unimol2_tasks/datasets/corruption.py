@@ -59,7 +59,9 @@ def _draft(record: MoleculeRecord, params: PretrainParams, visit: Visit) -> _Dra
     rng = np.random.default_rng([params.seed, visit.epoch, visit.index])
     hidden = rng.random() < params.feature_drop
     flat = not hidden and rng.random() < params.flat_probability
-    positions = record.coordinates(int(rng.integers(record.conformers)), flat)
+    # Drawn either way, so that masks and noise do not depend on this choice.
+    drawn = int(rng.integers(record.conformers))
+    positions = record.coordinates(drawn if params.conformer == "random" else 0, flat)
     target = positions - _centre(positions)
     masked = _choose(len(positions), params.mask_probability, rng)
     noised = target + _noise(target.shape, masked, params, rng)

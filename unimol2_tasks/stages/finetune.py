@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import Recipe, Store
 from unimol2_tasks.params import Params
-from unimol2_tasks.stages.training_job import determining, train_artifact
+from unimol2_tasks.stages.training_job import train_artifact
+from unimol2_tasks.training.continuation import determining
 from unimol2_tasks.training.job import Job
 
 

@@ -2,37 +2,61 @@
 
 import shutil
 import time
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.artifacts.s3 import is_s3
 from unimol2_tasks.artifacts.store import Recipe, Store
 from unimol2_tasks.params import TrainingParams
-from unimol2_tasks.training.job import Job, RunFolder
+from unimol2_tasks.training.continuation import SETTINGS, determining, identifying
+from unimol2_tasks.training.job import Job, RunFolder, read_json
+from unimol2_tasks.training.mirror import CheckpointMirror
 from unimol2_tasks.training.supervisor import supervise
-
-# Do not change the result, so that an interrupted run may be continued with other values.
-_WITHOUT_EFFECT = {"checkpoint_every", "keep_checkpoints", "loader_workers"}
 
 
 def train_artifact(job: Job, training: TrainingParams, recipe: Recipe, out: str, store: Store) -> ArtifactRef:
     """The artifact of a training job: the one that is there, a continued run's, or a new run's.
 
+    An unfinished run is found again by what sets its result; it may go on with other values of the rest
+    (`training.continuation`). Where `out` is on S3 its checkpoints are kept there too, so that another
+    machine can go on.
+
     Raises:
         UserError: The job refused its inputs or parameters.
         TrainingFailed: It ended without a result; started again, it goes on from its last checkpoint.
     """
-    run = RunFolder(store.work_folder(out, recipe))
+    run = RunFolder(store.work_folder(out, _with_section(recipe, job, identifying(training))))
+    mirror = CheckpointMirror.below(out, run, store.s3) if is_s3(out) else None
     ref = store.find(recipe, out)
     if ref is None:
         started = time.monotonic()
-        supervise(job, run, training.ranks, training.threads)
-        with store.draft(out) as draft:
-            shutil.copytree(run.result, draft, dirs_exist_ok=True)
-            ref = store.publish(draft, out, recipe, run={"seconds": round(time.monotonic() - started, 1)})
+        if mirror is not None:
+            mirror.bring_back()
+        with mirror.following() if mirror is not None else nullcontext():
+            supervise(job, run, training.ranks, training.threads)
+        ref = _publish(run, recipe, out, store, time.monotonic() - started)
+    if mirror is not None:
+        mirror.remove()
     shutil.rmtree(run.path, ignore_errors=True)
     return ref
 
 
-def determining(training: TrainingParams) -> dict[str, object]:
-    """The training parameters that determine the result, as plain values."""
-    values: dict[str, object] = training.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
-    return values
+def _publish(run: RunFolder, recipe: Recipe, out: str, store: Store, seconds: float) -> ArtifactRef:
+    # A result that an earlier start had left was made with the values of that start.
+    made = Job.model_validate_json(run.job.read_text(encoding="utf-8"))
+    training = made.params.pretrain if made.kind == "pretrain" else made.params.finetune
+    facts = {
+        "seconds": round(seconds, 1),
+        **(read_json(run.speed) or {}),
+        **(read_json(run.path / SETTINGS) or {}),
+    }
+    with store.draft(out) as draft:
+        shutil.copytree(run.result, draft, dirs_exist_ok=True)
+        return store.publish(draft, out, _with_section(recipe, made, determining(training)), run=facts)
+
+
+def _with_section(recipe: Recipe, job: Job, values: dict[str, Any]) -> Recipe:
+    """The recipe with other values of the parameters that training has."""
+    return replace(recipe, params=recipe.params | {job.kind: values})

@@ -1,9 +1,10 @@
-"""The training curve: kept in memory and in every checkpoint, shown live by dvclive."""
+"""The training curve: kept in memory and in every checkpoint, shown live by dvclive and TensorBoard."""
 
 import csv
 from pathlib import Path
 from typing import Any
 
+from unimol2_tasks.errors import UserError
 from unimol2_tasks.training.job import RunFolder
 
 Row = dict[str, float]
@@ -12,15 +13,27 @@ Row = dict[str, float]
 class Curve:
     """Metrics by step.
 
-    A run that resumes replays the rows of its checkpoint into dvclive, so that steps taken twice are
-    seen once.
+    A run that resumes replays the rows of its checkpoint into dvclive, and has TensorBoard forget what
+    came after them, so that steps taken twice are seen once.
     """
 
-    def __init__(self, run: RunFolder | None, rows: list[Row]) -> None:
+    def __init__(self, run: RunFolder | None, rows: list[Row], tensorboard: str | None = None) -> None:
+        """Open what shows the curve.
+
+        Args:
+            run: Where dvclive writes, and by whose name TensorBoard knows the run; None: nothing is shown.
+            rows: What a checkpoint kept.
+            tensorboard: Folder of TensorBoard's files; None: none are written.
+
+        Raises:
+            UserError: TensorBoard is asked for, and not installed.
+        """
         self.rows = list(rows)
         self._live = None if run is None else _open_live(run.live)
+        resumed = int(rows[-1]["step"]) if rows else 0
+        self._board = None if run is None or tensorboard is None else _open_board(tensorboard, run, resumed)
         for row in self.rows:
-            self._show(row)
+            self._to_live(int(row["step"]), row)
 
     def add(self, step: int, metrics: Row) -> None:
         """Add metrics of a step; those of the same step share a row."""
@@ -28,7 +41,15 @@ class Curve:
             self.rows[-1].update(metrics)
         else:
             self.rows.append({"step": step, **metrics})
-        self._show({"step": step, **metrics})
+        self.show(step, metrics)
+
+    def show(self, step: int, figures: Row) -> None:
+        """Show figures that are no part of the result, such as rates: they differ from run to run."""
+        self._to_live(step, figures)
+        if self._board is not None:
+            for name, value in figures.items():
+                self._board.add_scalar(name, value, step)
+            self._board.flush()
 
     def series(self, name: str) -> list[tuple[int, float]]:
         """Steps and values of one metric."""
@@ -43,15 +64,17 @@ class Curve:
             writer.writerows(self.rows)
 
     def close(self) -> None:
-        """Finish dvclive's files."""
+        """Finish the files of those that show the curve."""
         if self._live is not None:
             self._live.end()
+        if self._board is not None:
+            self._board.close()
 
-    def _show(self, row: Row) -> None:
+    def _to_live(self, step: int, figures: Row) -> None:
         if self._live is None:
             return
-        self._live.step = int(row["step"])
-        for name, value in row.items():
+        self._live.step = step
+        for name, value in figures.items():
             if name != "step":
                 self._live.log_metric(name, value, timestamp=False)
         self._live.make_summary()
@@ -61,3 +84,13 @@ def _open_live(folder: Path) -> Any:
     from dvclive import Live
 
     return Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None)
+
+
+def _open_board(folder: str, run: RunFolder, resumed: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise UserError(
+            "tensorboard: the package is not installed; install it, or leave the key out"
+        ) from None
+    return SummaryWriter(str(Path(folder) / run.path.name), purge_step=resumed + 1 if resumed else None)

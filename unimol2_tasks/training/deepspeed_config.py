@@ -12,6 +12,8 @@ _DECIDED_ELSEWHERE = {
     "gradient_accumulation_steps": "micro_batch_size",
     "bf16.enabled": "precision",
     "fp16.enabled": "precision",
+    "gradient_clipping": "clip",
+    "zero_optimization.stage": "zero_stage",
     "optimizer": "learning_rate, betas, eps and weight_decay",
     "scheduler": "learning_rate and the warm-up",
 }
@@ -26,10 +28,13 @@ def deepspeed_config(params: TrainingParams) -> dict[str, Any]:
         "train_batch_size": params.batch_size,
         "train_micro_batch_size_per_gpu": params.micro_batch,
         "gradient_accumulation_steps": params.accumulation,
-        "gradient_clipping": params.clip,
-        "zero_optimization": {"stage": _stage(params)},
+        # Without ZeRO the optimiser clips, together with its look for gradients that are not finite.
+        "gradient_clipping": params.clip if zero_stage(params) else 0.0,
+        "zero_optimization": _zero(params),
         "bf16": {"enabled": params.precision == "bf16"},
         "fp16": {"enabled": params.precision == "fp16"},
+        # AdamW is torch's own also where its state is offloaded: DeepSpeed's needs a compiler.
+        "zero_force_ds_cpu_optimizer": False,
         "wall_clock_breakdown": False,
         "steps_per_print": 10**9,
     }
@@ -44,13 +49,20 @@ def refuse_unsupported(params: TrainingParams, accelerator: str) -> None:
     """
     if accelerator == "cpu" and params.precision == "fp16":
         raise ParameterError("precision: fp16 needs a GPU (DeepSpeed refuses it on CPU); use bf16 or fp32")
+    if params.offload_optimizer and zero_stage(params) == 0:
+        raise ParameterError("offload_optimizer: needs ZeRO; set zero_stage to 1, 2 or 3")
     for key, own in _DECIDED_ELSEWHERE.items():
         section, _, inner = key.partition(".")
         if section in params.deepspeed and (not inner or inner in params.deepspeed[section]):
             raise ParameterError(f"deepspeed.{key}: cannot be set here; set {own} instead")
 
 
-def _stage(params: TrainingParams) -> int:
+def _zero(params: TrainingParams) -> dict[str, Any]:
+    offload = {"offload_optimizer": {"device": "cpu"}} if params.offload_optimizer else {}
+    return {"stage": zero_stage(params), **offload}
+
+
+def zero_stage(params: TrainingParams) -> int:
     """ZeRO 1 in place of 0 in half precision.
 
     Without ZeRO, DeepSpeed takes an older loss-scaling optimiser there, whose losses differ and which does

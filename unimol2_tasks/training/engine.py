@@ -1,6 +1,8 @@
 """DeepSpeed: start-up, the engine, and the full-precision weights that come out of it."""
 
+import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,6 +10,7 @@ import torch.distributed as dist
 
 from unimol2_tasks.params import TrainingParams
 from unimol2_tasks.training.deepspeed_config import deepspeed_config, refuse_unsupported
+from unimol2_tasks.training.job import RunFolder, write_json
 from unimol2_tasks.training.schedule import learning_rate_factor
 
 
@@ -56,7 +59,9 @@ def import_deepspeed() -> Any:
     return deepspeed
 
 
-def build_engine(objective: torch.nn.Module, params: TrainingParams, warmup: int, total: int) -> Any:
+def build_engine(
+    objective: torch.nn.Module, params: TrainingParams, warmup: int, total: int, run: RunFolder
+) -> Any:
     """The DeepSpeed engine around an objective.
 
     AdamW is torch's own: DeepSpeed's fused ones need a compiler on the user's machine.
@@ -66,25 +71,62 @@ def build_engine(objective: torch.nn.Module, params: TrainingParams, warmup: int
         params: Optimiser, precision and ZeRO stage.
         warmup: Steps of warm-up.
         total: Optimiser steps in all.
+        run: Where the configuration that DeepSpeed is given is kept.
     """
     deepspeed = import_deepspeed()
-    optimizer = torch.optim.AdamW(
-        [parameter for parameter in objective.parameters() if parameter.requires_grad],
-        lr=params.learning_rate,
-        betas=params.betas,
-        eps=params.eps,
-        weight_decay=params.weight_decay,
-        fused=True,
-    )
+    config = deepspeed_config(params)
+    weights = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+    optimizer: torch.optim.Optimizer
+    options: dict[str, Any] = {
+        "lr": params.learning_rate,
+        "betas": params.betas,
+        "eps": params.eps,
+        "weight_decay": params.weight_decay,
+        "fused": True,
+    }
+    if config["zero_optimization"]["stage"]:
+        optimizer = torch.optim.AdamW(weights, **options)
+    else:
+        optimizer = FiniteAdamW(weights, clip=params.clip, **options)
+    if dist.get_rank() == 0:
+        write_json(run.deepspeed, config)
     engine, *_ = deepspeed.initialize(
         model=objective,
         optimizer=optimizer,
-        config=deepspeed_config(params),
+        config=config,
         lr_scheduler=lambda wrapped: torch.optim.lr_scheduler.LambdaLR(
             wrapped, lambda step: learning_rate_factor(step, warmup, total)
         ),
     )
     return engine
+
+
+class FiniteAdamW(torch.optim.AdamW):
+    """AdamW that clips, and leaves weights and moments alone where the gradient is not finite.
+
+    DeepSpeed's ZeRO optimisers do both themselves; without ZeRO in fp32 it only clips. The engine reads
+    `overflow` and `_global_grad_norm`, as it does of its own optimisers, to count the skipped steps and to
+    hold the learning rate.
+    """
+
+    def __init__(self, weights: list[torch.nn.Parameter], *, clip: float, **options: Any) -> None:
+        super().__init__(weights, **options)
+        self.clip = clip
+        self.overflow = False
+        self._global_grad_norm = 0.0
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Take a step, or none. Gradients are the same on all ranks, so all decide the same."""
+        weights = [weight for group in self.param_groups for weight in group["params"]]
+        norm = torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
+        self._global_grad_norm = float(norm)
+        self.overflow = not math.isfinite(self._global_grad_norm)
+        if self.overflow:
+            return
+        if self.clip:
+            torch.nn.utils.clip_grads_with_norm_(weights, self.clip, norm)
+        super().step(closure)
 
 
 def full_weights(engine: Any, module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -94,7 +136,11 @@ def full_weights(engine: Any, module: torch.nn.Module) -> dict[str, torch.Tensor
     """
     from deepspeed.utils import safe_get_full_fp32_param
 
-    weights = {name: tensor.detach().float().cpu() for name, tensor in module.state_dict().items()}
+    # Copies, on a CPU too: what is returned must not change with the next step.
+    weights = {
+        name: tensor.detach().to("cpu", torch.float32, copy=True)
+        for name, tensor in module.state_dict().items()
+    }
     for name, parameter in module.named_parameters():
         full = safe_get_full_fp32_param(parameter)
         if full is not None:
@@ -109,11 +155,11 @@ def seed_step(seed: int, step: int, micro: int, rank: int) -> None:
     torch.manual_seed(int(np.random.SeedSequence([seed, step, micro, rank]).generate_state(1)[0]))
 
 
-def any_rank(flag: bool, device: torch.device) -> bool:
-    """Whether `flag` is set on any rank; every rank gets the same answer."""
-    value = torch.tensor([int(flag)], device=device)
-    dist.all_reduce(value, op=dist.ReduceOp.MAX)
-    return bool(value.item())
+def on_any_rank(flags: Sequence[bool], device: torch.device) -> list[bool]:
+    """Which of the flags are set on any rank; every rank gets the same answer."""
+    values = torch.tensor([int(flag) for flag in flags], device=device)
+    dist.all_reduce(values, op=dist.ReduceOp.MAX)
+    return [bool(value) for value in values.tolist()]
 
 
 def summed(values: torch.Tensor) -> torch.Tensor:

@@ -13,18 +13,19 @@ from torch.nn import functional
 from unimol2_model import UniMol2ForProperties
 from unimol2_model.weights import write_weights
 from unimol2_tasks.artifacts.manifest import MANIFEST, read_manifest
-from unimol2_tasks.datasets.collation import LabelledBatch, LabelledSamples
+from unimol2_tasks.datasets.collation import LabelledBatch, LabelledSamples, buckets
 from unimol2_tasks.datasets.dataset import MoleculeDataset, open_dataset
 from unimol2_tasks.datasets.order import Order
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import FinetuneParams, PrepareParams
 from unimol2_tasks.training.curve import Curve
-from unimol2_tasks.training.engine import build_engine, full_weights, start_distributed, summed
+from unimol2_tasks.training.engine import start_distributed, summed
 from unimol2_tasks.training.inference import Share, predict_molecules
 from unimol2_tasks.training.job import Job, RunFolder, write_json
 from unimol2_tasks.training.loop import Loop, Plan
 from unimol2_tasks.training.network import TARGETS, WEIGHTS, load_predictor, new_property_model, write_config
 from unimol2_tasks.training.targets import Targets, choose_targets
+from unimol2_tasks.training.trained import Trained, prepare_training
 
 _REGRESSION_LOSSES: dict[str, Callable[..., torch.Tensor]] = {
     "smooth_l1": functional.smooth_l1_loss,
@@ -86,25 +87,24 @@ def finetune(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> No
         raise UserError(f"{job.dataset}: fine-tuning needs molecules in both splits, train and valid")
     targets, columns = choose_targets(labels, tuple(dataset.label_names), train, params, _preparation(job))
     network = new_property_model(job.params.model, job.model, len(columns), params.head_dropout, params.seed)
-    network.backbone.checkpoint_activations = params.checkpoint_activations
-    objective = PropertyObjective(network, targets, params).to(device)
+    objective = PropertyObjective(network, targets, params)
     judged = _Judged(dataset, valid, labels[valid][:, columns])
     steps_per_epoch = max(1, round(len(train) / params.batch_size))
     steps = params.epochs * steps_per_epoch
-    engine = build_engine(objective, params, round(params.warmup_ratio * steps), steps)
+    trained = prepare_training(objective, params, device, round(params.warmup_ratio * steps), steps, run)
 
     def keep_best() -> None:
-        weights = full_weights(engine, objective.model)
+        weights = trained.weights()
         if torch.distributed.get_rank() == 0:
             write_weights(weights, objective.model.config, run.best)
 
     loop = Loop(
-        engine=engine,
-        samples=LabelledSamples(dataset, columns, params.seed),
+        trained=trained,
+        samples=LabelledSamples(dataset, columns, params.seed, buckets(dataset) if params.compile else None),
         order=Order(train, params.seed, dataset.atoms),
         params=params,
         plan=Plan(steps, params.validate_every_epochs * steps_per_epoch, params.patience),
-        validate=lambda: _validate(engine, objective, judged, targets),
+        validate=lambda: _validate(trained, objective, judged, targets),
         on_best=keep_best,
         run=run,
         stop_requested=stop_requested,
@@ -133,12 +133,11 @@ class _Judged:
 
 
 def _validate(
-    engine: Any, objective: PropertyObjective, valid: _Judged, targets: Targets
+    trained: Trained, objective: PropertyObjective, valid: _Judged, targets: Targets
 ) -> dict[str, float]:
     share = Share(torch.distributed.get_rank(), torch.distributed.get_world_size())
-    outputs = predict_molecules(
-        engine.module.model, valid.dataset, valid.indices, _VALIDATION_BATCH, engine.device, share
-    )
+    model: Any = trained.judged().model
+    outputs = predict_molecules(model, valid.dataset, valid.indices, _VALIDATION_BATCH, trained.device, share)
     whole = summed(torch.from_numpy(outputs)).numpy()
     return validation_metrics(objective, whole, valid.labels, targets)
 

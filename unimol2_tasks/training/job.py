@@ -69,6 +69,21 @@ class RunFolder:
         return self.path / "dvclive"
 
     @property
+    def deepspeed(self) -> Path:
+        """The configuration that DeepSpeed was given."""
+        return self.path / "deepspeed.json"
+
+    @property
+    def speed(self) -> Path:
+        """What a finished run measured of itself: rates, shares of time, memory."""
+        return self.path / "speed.json"
+
+    @property
+    def diverged(self) -> Path:
+        """The weights and the batch at which training gave up, for `unimol2 replay`."""
+        return self.path / "diverged"
+
+    @property
     def best(self) -> Path:
         """The weights with the lowest validation loss so far."""
         return self.path / "best.safetensors"

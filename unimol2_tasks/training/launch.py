@@ -1,32 +1,95 @@
-"""Starts the ranks: `python -m unimol2_tasks.training.launch RUN_FOLDER PARENT RANKS`.
+"""Starts the ranks of one node: `python -m unimol2_tasks.training.launch RUN_FOLDER --ranks N …`.
 
-A thin parent around torchrun that dies with the supervisor (process PARENT), which torchrun alone would
-not, and that notices how a rank ended: the others see no more than a broken connection.
+A thin parent around torchrun. On the supervisor's machine it dies with the supervisor (`--parent`), which
+torchrun alone would not; on other machines it passes on to its ranks what the scheduler signals and what the
+run folder requests. It notices how a rank ended: the others see no more than a broken connection.
 """
 
+import argparse
 import os
 import signal
+import socket
 import sys
+import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from unimol2_tasks.process_tree import die_with_parent
+import psutil
+
+from unimol2_tasks.process_tree import descendants, die_with_parent, signal_all
 from unimol2_tasks.training.job import RunFolder, write_json
 
+LAUNCH = "unimol2_tasks.training.launch"
 WORKER = "unimol2_tasks.training.worker"
+STACKS = "stacks"
+"""What the supervisor writes into `request_file` to see where the ranks of all nodes are."""
+_WATCH_SECONDS = 1.0
+# Nodes start when they have pulled their image or finished another job's epilogue.
+_RENDEZVOUS = "join_timeout=1800,read_timeout=1800"
 
 
-def main(folder: str, parent: str, ranks: str) -> None:
-    """Run torchrun on this node; `--standalone` takes a free port, so that jobs never collide."""
-    die_with_parent(int(parent))
+def request_file(run: RunFolder) -> Path:
+    """A word for the nodes. It is rewritten in place: NFS shows a new file late, but new content at once."""
+    return run.path / "request"
+
+
+def ranks_below(pid: int) -> list[psutil.Process]:
+    """The ranks that process `pid` has started, without their own children."""
+    found = []
+    for process in descendants(pid):
+        try:
+            if WORKER in process.cmdline() and process.ppid() == pid:
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run torchrun on this node until its ranks have ended."""
+    options = _parse(arguments)
+    run = RunFolder(options.run)
+    if options.parent is not None:
+        die_with_parent(options.parent)
+        # Takes a free port, so that jobs never collide.
+        place = ["--standalone"]
+    else:
+        _serve_from_afar(run)
+        place = [
+            f"--nnodes={options.nodes}",
+            "--rdzv-backend=c10d",
+            f"--rdzv-endpoint={options.rendezvous}",
+            f"--rdzv-id={options.id}",
+            f"--rdzv-conf={_RENDEZVOUS}",
+            # SIGTERM is ours: torchrun would kill the ranks after 30 s, whatever the grace.
+            "--signals-to-handle=SIGINT",
+        ]
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // options.ranks)))
+    _run_torchrun([*place, f"--nproc_per_node={options.ranks}"], run)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=LAUNCH)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--ranks", type=int, required=True, help="ranks of this node")
+    parser.add_argument("--parent", type=int, help="process to die with; the run has just this node")
+    parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--rendezvous", help="HOST:PORT of the first node")
+    parser.add_argument("--id", help="the same on all nodes, and no other run's")
+    return parser.parse_args(arguments)
+
+
+def _run_torchrun(options: list[str], run: RunFolder) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as torchrun
 
-    command = ["--standalone", f"--nproc_per_node={ranks}", "--module", WORKER, folder, str(os.getpid())]
     try:
-        torchrun(command)
+        torchrun([*options, "--module", WORKER, str(run.path), str(os.getpid())])
     except ChildFailedError as error:
         exits = {rank: failure.exitcode for rank, failure in error.failures.items()}
-        _explain_signals(RunFolder(Path(folder)), exits)
+        _explain_signals(run, exits)
         raise
 
 
@@ -41,5 +104,30 @@ def _explain_signals(run: RunFolder, exits: dict[int, int]) -> None:
         write_json(run.failure, {"reason": "crash", "message": f"ended from outside: {', '.join(ended)}"})
 
 
+def _serve_from_afar(run: RunFolder) -> None:
+    """Pass on the scheduler's SIGTERM and the run folder's requests."""
+    if not run.job.is_file():
+        sys.exit(
+            f"{run.job}: not there on {socket.gethostname()}; the run folder must be on storage that "
+            "all nodes and the machine of the command share, under the same path"
+        )
+    signal.signal(signal.SIGTERM, _pass_on)
+    threading.Thread(target=_watch, args=(run,), daemon=True).start()
+
+
+def _pass_on(number: int, _: Any) -> None:
+    ranks = ranks_below(os.getpid())
+    if not ranks:
+        sys.exit(128 + number)
+    signal_all(ranks, signal.SIGTERM)
+
+
+def _watch(run: RunFolder) -> None:
+    """Have this node's ranks print their stacks, once, when the supervisor asks for it."""
+    while request_file(run).read_text(encoding="utf-8") != STACKS:
+        time.sleep(_WATCH_SECONDS)
+    signal_all(ranks_below(os.getpid()), signal.SIGUSR1)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])

@@ -4,19 +4,22 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import NoReturn, Protocol
 
 import torch
 import torch.distributed as dist
 
-from unimol2_tasks.datasets.collation import LabelledBatch, loader
+from unimol2_tasks.datasets.collation import LabelledBatch, LabelledSamples, PretrainingSamples, loader
 from unimol2_tasks.datasets.order import Order, micro_batches
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import TrainingParams
 from unimol2_tasks.training.checkpoints import Checkpoints
 from unimol2_tasks.training.curve import Curve
-from unimol2_tasks.training.engine import any_rank, seed_step, summed
+from unimol2_tasks.training.diverged import keep_for_replay
+from unimol2_tasks.training.engine import on_any_rank, seed_step, summed
 from unimol2_tasks.training.job import RunFolder, Stopped, write_json
+from unimol2_tasks.training.loop_state import LoopState
+from unimol2_tasks.training.trained import Trained
 
 _HEARTBEAT_SECONDS = 0.5
 
@@ -39,38 +42,11 @@ class Plan:
 
 
 @dataclass(slots=True)
-class LoopState:
-    """What a checkpoint keeps of the loop, besides the engine."""
-
-    step: int = 0
-    best_loss: float = math.inf
-    best_step: int = -1
-    stale: int = 0
-    curve: list[dict[str, float]] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; infinity, which JSON lacks, becomes None."""
-        return {
-            "step": self.step,
-            "best_loss": None if math.isinf(self.best_loss) else self.best_loss,
-            "best_step": self.best_step,
-            "stale": self.stale,
-            "curve": self.curve,
-        }
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "LoopState":
-        """What `to_json` gave."""
-        best = value["best_loss"]
-        return cls(**{**value, "best_loss": math.inf if best is None else best})
-
-
-@dataclass(slots=True)
 class Loop:
     """Trains an engine on the batches of an order.
 
     Attributes:
-        engine: A DeepSpeed engine whose forward pass returns losses by name, the one to minimise `loss`.
+        trained: A network whose engine returns losses by name, the one to minimise `loss`.
         samples: Makes a batch from visits.
         order: Which molecules make up which batch.
         params: Batch sizes, seeds and intervals.
@@ -81,8 +57,8 @@ class Loop:
         stop_requested: Whether this rank was asked to stop.
     """
 
-    engine: Any
-    samples: torch.utils.data.Dataset[LabelledBatch]
+    trained: Trained
+    samples: PretrainingSamples | LabelledSamples
     order: Order
     params: TrainingParams
     plan: Plan
@@ -98,29 +74,46 @@ class Loop:
 
         Raises:
             Stopped: A stop was requested; a checkpoint of the last finished step is on disk.
-            UserError: A loss is no finite number any more.
+            UserError: Too many steps in a row had no finite gradient, or a validation loss is not finite.
         """
         checkpoints = Checkpoints(self.run.checkpoints, self.params.keep_checkpoints)
-        resumed = checkpoints.resume(self.engine)
-        if resumed is not None:
-            self.state = LoopState.from_json(resumed)
-        curve = Curve(self.run if self._is_first() else None, self.state.curve)
+        self._resume(checkpoints)
+        curve = Curve(self.run if self._is_first() else None, self.state.curve, self.params.tensorboard)
         batches = self._batches()
         while self.state.step < self.plan.steps and not self._out_of_patience():
-            learning_rate = float(self.engine.get_lr()[0])
+            learning_rate = float(self.trained.engine.get_lr()[0])
             losses = self._step(batches)
-            self.state.step += 1
+            stop = self._finish_step(losses)
             self._log(curve, losses, learning_rate)
             self._maybe_validate(curve)
             self.state.curve = curve.rows
             self._beat(losses)
-            stop = any_rank(self.stop_requested(), self.engine.device)
             if stop or self.state.step % self.params.checkpoint_every == 0:
-                checkpoints.save(self.engine, self.state.step, self.state.to_json())
+                self._save(checkpoints)
             if stop:
+                checkpoints.close()
                 raise Stopped(f"stopped after step {self.state.step}")
+        checkpoints.close()
         curve.close()
+        if self._is_first():
+            write_json(self.run.speed, self.trained.telemetry.total())
         return curve
+
+    def _resume(self, checkpoints: Checkpoints) -> None:
+        resumed = checkpoints.resume(self.trained.engine)
+        if resumed is None:
+            return
+        self.state = LoopState.from_json(resumed.state)
+        if self.trained.average is not None:
+            if resumed.ema is None:
+                raise UserError(f"{self.run.path}: this run was started without ema_decay; leave it out")
+            self.trained.average.restore(resumed.ema)
+
+    def _save(self, checkpoints: Checkpoints) -> None:
+        state, engine, average = self.state, self.trained.engine, self.trained.average
+        with self.trained.telemetry.during("saving"):
+            ema = None if average is None else average.weights(engine.module)
+            checkpoints.save(engine, state.step, state.to_json(), best_step=state.best_step, ema=ema)
 
     def _batches(self) -> Iterator[LabelledBatch]:
         plan = micro_batches(
@@ -136,40 +129,73 @@ class Loop:
 
     def _step(self, batches: Iterator[LabelledBatch]) -> dict[str, torch.Tensor]:
         """One optimiser step; returns the losses of this rank, averaged over its micro-batches."""
-        self.engine.train()
+        engine = self.trained.engine
+        engine.train()
         totals: dict[str, torch.Tensor] = {}
+        operations = 0.0
         for micro in range(self.params.accumulation):
+            with self.trained.telemetry.during("waiting"):
+                batch = next(batches)
+            operations += self.trained.operations(batch)
             seed_step(self.params.seed, self.state.step, micro, dist.get_rank())
-            losses = self.engine(next(batches).to(self.engine.device))
-            self.engine.backward(losses["loss"])
-            self.engine.step()
+            losses = engine(batch.to(self.trained.device))
+            engine.backward(losses["loss"])
+            engine.step()
             for name, value in losses.items():
                 share = value.detach().float() / self.params.accumulation
                 totals[name] = totals.get(name, torch.zeros_like(share)) + share
+        self.trained.telemetry.count(self.params.batch_size, operations)
         return totals
+
+    def _finish_step(self, losses: dict[str, torch.Tensor]) -> bool:
+        """Count the step, skipped or not; returns whether some rank was asked to stop."""
+        state = self.state
+        finite = bool(torch.isfinite(losses["loss"]))
+        stop, without_loss = on_any_rank((self.stop_requested(), not finite), self.trained.device)
+        # DeepSpeed counts the skipped steps of this process only, and every rank skips the same.
+        skipped = not self.trained.engine.was_step_applied()
+        state.count_skipped(skipped, broken=skipped and (without_loss or self.params.precision != "fp16"))
+        if state.skipped_in_a_row > self.params.max_skipped_steps:
+            self._give_up(f"the gradient of {state.skipped_in_a_row} steps in a row was not finite")
+        state.step += 1
+        if self.trained.average is not None and not skipped:
+            self.trained.average.update(state.step)
+        return stop
 
     def _log(self, curve: Curve, losses: dict[str, torch.Tensor], learning_rate: float) -> None:
         step = self.state.step
         if step % self.params.log_every and step not in (1, self.plan.steps):
             return
         means = summed(torch.stack(list(losses.values()))) / dist.get_world_size()
-        metrics = {f"train/{name}": float(value) for name, value in zip(losses, means, strict=True)}
-        _refuse_divergence(step, metrics)
-        curve.add(step, metrics | {"learning_rate": learning_rate})
+        values = {f"train/{name}": float(value) for name, value in zip(losses, means, strict=True)}
+        values["gradient_norm"] = float(self.trained.engine.get_global_grad_norm())
+        # A skipped step has nothing to show but that it was skipped; JSON and tables know no NaN.
+        metrics = {name: value for name, value in values.items() if math.isfinite(value)}
+        curve.add(step, metrics | {"learning_rate": learning_rate, "skipped_steps": self.state.skipped})
+        curve.show(step, {f"speed/{name}": value for name, value in self.trained.telemetry.recent().items()})
 
     def _maybe_validate(self, curve: Curve) -> None:
+        """At the first step too: what validation cannot do is known at once, not after hours."""
         step = self.state.step
-        if self.validate is None or (step % self.plan.validate_every and step != self.plan.steps):
+        if self.validate is None or (step % self.plan.validate_every and step not in (1, self.plan.steps)):
             return
-        self.engine.eval()
-        metrics = self.validate()
-        _refuse_divergence(step, metrics)
-        curve.add(step, metrics)
-        if metrics["valid/loss"] < self.state.best_loss:
-            self.state.best_loss, self.state.best_step, self.state.stale = metrics["valid/loss"], step, 0
-            self.on_best()
-        else:
-            self.state.stale += 1
+        with self.trained.telemetry.during("validating"):
+            metrics = self.validate()
+            if not all(math.isfinite(value) for value in metrics.values()):
+                self._give_up(f"not all of the validation is finite: {metrics}")
+            curve.add(step, metrics)
+            if self.state.judge(metrics["valid/loss"]):
+                self.on_best()
+
+    def _give_up(self, problem: str) -> NoReturn:
+        """End a run that cannot recover; all ranks see the same and do so together."""
+        step = self.state.step
+        batch = self.order.batch(step, self.params.batch_size)
+        keep_for_replay(self.run, self.trained.engine, self.samples.dataset, batch, step)
+        raise UserError(
+            f"after step {step} {problem}: training has diverged; lower learning_rate or warm up longer, "
+            f"or see what happens to the molecules with: unimol2 replay {self.run.diverged}"
+        )
 
     def _out_of_patience(self) -> bool:
         return 0 < self.plan.patience <= self.state.stale
@@ -188,13 +214,3 @@ class Loop:
 
     def _is_first(self) -> bool:
         return dist.get_rank() == 0
-
-
-def _refuse_divergence(step: int, metrics: dict[str, float]) -> None:
-    """End a run that cannot recover, on all ranks: the metrics are the same on all."""
-    for name, value in metrics.items():
-        if name.endswith("loss") and not math.isfinite(value):
-            raise UserError(
-                f"{name} is {value} after step {step}: training has diverged; lower learning_rate, "
-                "or warm up longer"
-            )

@@ -3,179 +3,200 @@
 It never trusts an exit code: a job has succeeded when its result folder is there.
 """
 
+import errno
 import fcntl
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-
-import psutil
+from typing import Any
 
 from unimol2_tasks import progress
 from unimol2_tasks.errors import TrainingFailed, UserError
 from unimol2_tasks.params import SupervisionParams
-from unimol2_tasks.process_tree import descendants, signal_all
 from unimol2_tasks.training.job import Job, RunFolder, read_json
-from unimol2_tasks.training.launch import WORKER
+from unimol2_tasks.training.launchers.choice import launcher_for
+from unimol2_tasks.training.launchers.launcher import Launch, Launcher
+from unimol2_tasks.training.launchers.record import LaunchRecord
 
 _POLL_SECONDS = 0.1
-_STACK_DUMP_SECONDS = 1.0
 # Imports, compilation and the first step may take longer than any later step.
 _START_SECONDS = 300.0
 # Else the kernel maps and zeroes every large tensor anew: batches of 16,000 pairs took 1.5 times as long.
 WORKER_DEFAULTS = {"GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184"}
 """Environment variables of the worker's processes, where this process has no value of its own."""
-_WORTH_REPEATING = frozenset({"crash", "hang", "communication"})
+_NOT_THE_RUNS_DOING = frozenset({"time limit", "preempted", "node failure"})
+_WORTH_REPEATING = frozenset({"crash", "hang", "communication"}) | _NOT_THE_RUNS_DOING
 
 
 def supervise(job: Job, run: RunFolder, ranks: int, threads: int | None = None) -> None:
     """Run a job to its result, restarting it from its checkpoints where that makes sense.
 
     Args:
-        job: What to do.
-        run: Where; a folder left by an interrupted run is continued.
-        ranks: Training processes on this machine.
+        job: What to do, and how its ranks are launched.
+        run: Where; a folder left by an interrupted run is continued, and a launch that outlived its
+            supervisor is followed.
+        ranks: Training processes, over all nodes.
         threads: CPU threads of each; none: the cores shared out.
 
     Raises:
-        UserError: The worker refused an input or a parameter, or another process works in this folder.
+        UserError: The worker or the scheduler refused an input or a parameter, or another process works in
+            this folder.
         TrainingFailed: It ended without a result; `reason` says how, and the log's end is in the message.
     """
     run.path.mkdir(parents=True, exist_ok=True)
     with _sole_owner(run):
         if run.result.is_dir():
             return
-        run.job.write_text(job.model_dump_json(indent=1), encoding="utf-8")
-        supervision = job.params.supervision
-        for attempt in range(supervision.max_restarts + 1):
+        launcher, failures, furthest = launcher_for(job), 0, -1
+        while True:
+            attempt = _Attempt(job, run, launcher, ranks, threads)
             try:
-                reason = _Attempt(job, run, supervision, ranks, threads).run_to_end()
+                reason = attempt.run_to_end()
             except UserError:
                 _forget_if_nothing_was_done(run)
                 raise
             if run.result.is_dir():
                 return
-            if reason not in _WORTH_REPEATING or attempt == supervision.max_restarts:
-                raise TrainingFailed(_account(job, run, reason), reason)
+            # A run of many days meets any number of time limits; it fails when it does not get on.
+            if reason not in _NOT_THE_RUNS_DOING or attempt.step <= furthest:
+                failures += 1
+            furthest = max(furthest, attempt.step)
+            if reason not in _WORTH_REPEATING or failures > job.params.supervision.max_restarts:
+                raise TrainingFailed(_account(job, run, reason, attempt.account), reason)
 
 
 @dataclass(slots=True)
 class _Attempt:
-    """One start of the worker's processes."""
+    """One launch of the worker's processes.
+
+    Attributes:
+        step: The last step that was seen; -1: none.
+        account: What the launcher knows about the end.
+    """
 
     job: Job
     run: RunFolder
-    supervision: SupervisionParams
+    launcher: Launcher
     ranks: int
     threads: int | None
-    _seen: tuple[int, float] = field(default_factory=lambda: (-1, time.monotonic()))
+    step: int = -1
+    account: str = ""
+    _since: float = field(default_factory=time.monotonic)
     _hangs: bool = False
+    _announced: bool = False
+
+    @property
+    def _supervision(self) -> SupervisionParams:
+        return self.job.params.supervision
 
     def run_to_end(self) -> str:
-        """Start, watch, clean up; returns why it ended.
+        """Launch, watch, clean up; returns why it ended.
 
         Raises:
-            UserError: The worker refused what it was given.
+            UserError: The worker refused what it was given, or the launcher cannot launch it.
         """
+        launch = self.launcher.attach(self.run) or self._start()
+        try:
+            while (phase := launch.phase()) != "ended" and not self._hangs:
+                if phase == "waiting":
+                    self._wait(launch)
+                time.sleep(_POLL_SECONDS)
+                self._follow(launch)
+        finally:
+            self._end(launch)
+        self._await_files(launch)
+        return self._reason(launch)
+
+    def _start(self) -> Launch:
+        self.run.job.write_text(self.job.model_dump_json(indent=1), encoding="utf-8")
         self.run.failure.unlink(missing_ok=True)
         self.run.heartbeat.unlink(missing_ok=True)
-        with self.run.log.open("ab") as log:
-            process = subprocess.Popen(
-                self._command(),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self._environment(),
-                # Outside of any repository: dvclive would look for one around it, and make it a DVC project.
-                cwd=self.run.path.absolute().anchor,
-                start_new_session=True,
-            )
-        try:
-            while process.poll() is None and not self._hangs:
-                time.sleep(_POLL_SECONDS)
-                self._follow(process.pid)
-        finally:
-            self._end(process)
-        return self._reason()
-
-    def _command(self) -> list[str]:
-        if self.job.kind in ("pretrain", "finetune"):
-            module, ranks = "unimol2_tasks.training.launch", [str(self.ranks)]
-        else:
-            module, ranks = WORKER, []
-        return [sys.executable, "-m", module, str(self.run.path.absolute()), str(os.getpid()), *ranks]
+        return self.launcher.start(self.run, self.ranks, self._environment())
 
     def _environment(self) -> dict[str, str]:
-        """This process's environment with the threads shared out; collectives warn on every call.
+        """What the ranks need besides this process's environment; collectives warn on every call."""
+        defaults = {name: value for name, value in WORKER_DEFAULTS.items() if name not in os.environ}
+        threads = {} if self.threads is None else {"OMP_NUM_THREADS": str(self.threads)}
+        return {**defaults, "PYTHONWARNINGS": "ignore", **threads, **self.job.params.launch.environment}
 
-        The worker's metrics are not those of the DVC stage that it may run in; the artifact's are.
-        """
-        threads = self.threads or max(1, len(os.sched_getaffinity(0)) // self.ranks)
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DVC_")}
-        return {**WORKER_DEFAULTS, **inherited, "OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"}
+    def _wait(self, launch: Launch) -> None:
+        """In a queue nothing hangs."""
+        self._since = time.monotonic()
+        if not self._announced:
+            self._announced = True
+            progress.report(self.job.kind, max(self.step, 0), 0, f"{launch.name} is waiting for its nodes")
 
-    def _follow(self, pid: int) -> None:
-        beat = read_json(self.run.heartbeat)
-        if beat is not None and beat["step"] != self._seen[0]:
-            self._seen = (beat["step"], time.monotonic())
+    def _follow(self, launch: Launch) -> None:
+        beat = _read_beat(self.run)
+        if beat is not None and beat["step"] != self.step:
+            self.step, self._since = beat["step"], time.monotonic()
             progress.report(self.job.kind, beat["step"], beat["steps"], beat["detail"])
-        limit = self.supervision.hang_seconds
-        if self._seen[0] < 0:
+        limit = self._supervision.hang_seconds
+        if self.step < 0:
             limit = max(limit, _START_SECONDS)
-        if time.monotonic() - self._seen[1] > limit:
+        if time.monotonic() - self._since > limit:
             self._hangs = True
-            signal_all(_workers(pid), signal.SIGUSR1)
-            time.sleep(_STACK_DUMP_SECONDS)
+            launch.dump_stacks()
 
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        """Ask the ranks to stop, give them their grace, then kill what is left of the tree."""
-        tree = descendants(process.pid)
-        if process.poll() is None and not self._hangs:
-            signal_all(_workers(process.pid), signal.SIGTERM)
-            deadline = time.monotonic() + self.supervision.grace_seconds
-            while process.poll() is None and time.monotonic() < deadline:
-                time.sleep(_POLL_SECONDS)
-        signal_all([*tree, *descendants(process.pid)], signal.SIGKILL)
-        process.kill()
-        process.wait()
+    def _end(self, launch: Launch) -> None:
+        """Ask the ranks to stop, give them their grace, then end what is left of them."""
+        try:
+            if launch.phase() != "ended" and not self._hangs:
+                launch.request_stop()
+                deadline = time.monotonic() + self._supervision.grace_seconds
+                while launch.phase() != "ended" and time.monotonic() < deadline:
+                    time.sleep(_POLL_SECONDS)
+        finally:
+            launch.end()
 
-    def _reason(self) -> str:
+    def _await_files(self, launch: Launch) -> None:
+        """Storage shared by machines may show late what the ranks wrote last."""
+        deadline = time.monotonic() + launch.files_lag
+        while time.monotonic() < deadline and not (self.run.result.is_dir() or self.run.failure.exists()):
+            time.sleep(_POLL_SECONDS)
+
+    def _reason(self, launch: Launch) -> str:
+        ending, failure = launch.ending(), read_json(self.run.failure)
+        self.account = ending.account
         if self._hangs:
             return "hang"
-        failure = read_json(self.run.failure)
-        if failure is None:
-            return "crash"
-        if failure["reason"] == "user error":
+        told = None if failure is None else str(failure["reason"])
+        if failure is not None and told == "user error":
             raise UserError(failure["message"])
-        return str(failure["reason"])
+        # That a machine was taken away shows in the ranks as a stop, a crash or a broken connection.
+        return ending.reason or told or "crash"
 
 
-def _workers(pid: int) -> list[psutil.Process]:
-    """The ranks below the launcher `pid`, or `pid` itself where there is none."""
-    found = []
-    for process in descendants(pid):
-        try:
-            if WORKER in process.cmdline() and process.ppid() == pid:
-                found.append(process)
-        except psutil.NoSuchProcess:
-            continue
-    return found or [psutil.Process(pid)]
+def _read_beat(run: RunFolder) -> dict[str, Any] | None:
+    try:
+        return read_json(run.heartbeat)
+    except OSError as error:
+        # NFS: the file was replaced by another machine between opening and reading.
+        if error.errno != errno.ESTALE:
+            raise
+        return None
 
 
 def _forget_if_nothing_was_done(run: RunFolder) -> None:
-    """A refused job will be started with other inputs, under another key; nobody would come back for this."""
-    if not any(run.checkpoints.glob("step-*")):
+    """A refused job will be started with other inputs, under another key; nobody would come back for this.
+
+    Unless it trained, has a job with a scheduler, or left what `unimol2 replay` reads.
+    """
+    worth_keeping = any(run.checkpoints.glob("step-*")) or run.diverged.exists()
+    if not worth_keeping and LaunchRecord.read(run) is None:
         shutil.rmtree(run.path)
 
 
-def _account(job: Job, run: RunFolder, reason: str) -> str:
+def _account(job: Job, run: RunFolder, reason: str, launcher: str) -> str:
     failure = read_json(run.failure)
-    what = failure["message"] if failure else "the worker ended without a word"
-    tail = "\n".join(run.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+    what = failure["message"] if failure else launcher or "the worker ended without a word"
+    if failure and launcher:
+        what += f" ({launcher})"
+    log = run.log.read_text(encoding="utf-8", errors="replace") if run.log.exists() else ""
+    tail = "\n".join(log.splitlines()[-15:])
     return f"{job.kind} ended without a result ({reason}): {what}\nThe end of {run.log}:\n{tail}"
 
 

@@ -23,6 +23,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "checkpointed-zero-3": {"checkpoint_activations": True, "zero_stage": 3},
     "bf16-zero-0": {"precision": "bf16"},
     "bf16-zero-3": {"precision": "bf16", "zero_stage": 3},
+    "averaged": {"ema_decay": 0.9},
+    "averaged-zero-2": {"ema_decay": 0.9, "zero_stage": 2},
+    "averaged-bf16-zero-3": {"ema_decay": 0.9, "zero_stage": 3, "precision": "bf16"},
+    "offloaded": {"offload_optimizer": True, "zero_stage": 2},
     "diverging": {"learning_rate": 1e30, "warmup_steps": 0, "log_every": 1},
 }
 
@@ -98,11 +102,20 @@ def test_a_diverged_run_ends_with_advice_and_without_a_result(runs: dict[str, Ru
 def test_a_model_is_complete(tiny_model: ArtifactRef, tiny_params: Params) -> None:
     artifact = Store().fetch(tiny_model.uri, "model")
     names = {path.name for path in artifact.path.iterdir()}
-    assert names == {"manifest.json", "model.safetensors", "config.json", "metrics.json", "curve.csv"}
+    assert names == {
+        "manifest.json",
+        "model.safetensors",
+        "config.json",
+        "metrics.json",
+        "curve.csv",
+        "deepspeed.json",
+    }
     model = load_pretrained(artifact.path)
     config = json.loads((artifact.path / "config.json").read_text())
     assert ModelConfig.from_dict(config) == model.config
     assert config["blocks"] == tiny_params.model.blocks
+    deepspeed = json.loads((artifact.path / "deepspeed.json").read_text())
+    assert deepspeed["train_batch_size"] == tiny_params.pretrain.batch_size
     metrics = json.loads((artifact.path / "metrics.json").read_text())
     assert metrics["parameters"] == sum(weight.numel() for weight in model.parameters())
     assert metrics["valid/loss"] == _curve(artifact.path, "valid/loss")[-1]
@@ -113,7 +126,7 @@ def test_the_curve_has_the_points_that_were_asked_for(tiny_model: ArtifactRef) -
     with (folder / "curve.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [int(row["step"]) for row in rows] == [1, 2, 4, 6, 8, 10, STEPS]
-    assert [int(row["step"]) for row in rows if row["valid/loss"]] == [4, 8, STEPS]
+    assert [int(row["step"]) for row in rows if row["valid/loss"]] == [1, 4, 8, STEPS]
     parts = ("atom_type", "coordinate", "distance")
     for row in rows:
         assert float(row["train/loss"]) == pytest.approx(sum(float(row[f"train/{part}"]) for part in parts))
@@ -127,3 +140,49 @@ def test_the_curve_shows_the_learning_rate_of_each_step(tiny_model: ArtifactRef)
 
 def test_nothing_is_left_beside_a_published_model(tiny_model: ArtifactRef) -> None:
     assert not list((Path(tiny_model.uri).parent / ".work").glob("model-*"))
+
+
+@pytest.mark.parametrize("name", ["averaged-zero-2", "averaged-bf16-zero-3"])
+def test_every_zero_stage_averages_the_same(runs: dict[str, RunFolder], name: str) -> None:
+    tolerance = 2e-2 if "bf16" in name else 1e-5
+    assert _curve(runs[name].result, "valid/loss") == pytest.approx(
+        _curve(runs["averaged"].result, "valid/loss"), rel=tolerance
+    )
+
+
+def test_an_average_is_judged_and_published_and_changes_no_step(runs: dict[str, RunFolder]) -> None:
+    plain, averaged = runs["zero-0"].result, runs["averaged"].result
+    assert _curve(averaged, "train/loss") == _curve(plain, "train/loss")
+    # It lags behind, so that on the way down its loss is higher.
+    assert _curve(averaged, "valid/loss")[-1] > _curve(plain, "valid/loss")[-1]
+    weights = load_pretrained(plain).state_dict()
+    assert not all(
+        weight.equal(weights[name]) for name, weight in load_pretrained(averaged).state_dict().items()
+    )
+
+
+def test_an_offloaded_optimiser_learns_the_same(runs: dict[str, RunFolder]) -> None:
+    assert _losses(runs["offloaded"]) == pytest.approx(_losses(runs["zero-0"]), rel=1e-5)
+
+
+def test_the_log_has_the_gradient_norm_of_the_whole_batch(runs: dict[str, RunFolder]) -> None:
+    expected = _curve(runs["zero-0"].result, "gradient_norm")
+    assert all(norm > 0 for norm in expected)
+    for name in ("zero-2", "zero-3", "one rank"):
+        assert _curve(runs[name].result, "gradient_norm") == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_model_knows_what_a_guess_would_have_cost(tiny_model: ArtifactRef) -> None:
+    metrics = json.loads((Path(tiny_model.uri) / "metrics.json").read_text())
+    for part in ("atom_type", "coordinate", "distance"):
+        assert metrics[f"floor/{part}"] > 0
+    assert 0 < metrics["floor/accuracy"] < 1
+    assert 0 <= metrics["valid/accuracy"] <= 1
+
+
+def test_a_run_measures_itself(runs: dict[str, RunFolder]) -> None:
+    speed = read_json(runs["zero-0"].speed)
+    assert speed is not None
+    assert speed["molecules_per_second"] > 0
+    assert speed["tflops"] > 0
+    assert 0 <= speed["data_wait_share"] < 1

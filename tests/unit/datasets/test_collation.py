@@ -73,10 +73,14 @@ def test_the_loader_gives_the_batches_of_its_plan_in_order(folder: Path, workers
     samples = PretrainingSamples(dataset, PretrainParams())
     order = Order(dataset.indices("train"), 0)
     plan = list(micro_batches(order, 3, 9, 8, 4, 1, 2))
-    batches = list(loader(samples, plan, workers))
-    assert len(batches) == len(plan)
-    for visits, batch in zip(plan, batches, strict=True):
-        _assert_same(batch, samples[visits])
+    batches = loader(samples, plan, workers)
+    for visits in plan:
+        _assert_same(next(batches), samples[visits])
+
+
+def test_the_loader_ends_with_its_plan(dataset: MoleculeDataset) -> None:
+    plan = [[Visit(0, index)] for index in range(3)]
+    assert len(list(loader(PretrainingSamples(dataset, PretrainParams()), plan))) == len(plan)
 
 
 _LOAD = """

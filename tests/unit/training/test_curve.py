@@ -48,3 +48,26 @@ def test_steps_taken_again_after_an_interruption_are_shown_once(tmp_path: Path) 
 
     shown = (run.live / "plots" / "metrics" / "train" / "loss.tsv").read_text().split()
     assert shown == ["step", "loss", "1", "3.0", "2", "2.0", "3", "1.5"]
+
+
+def test_tensorboard_sees_each_step_once_and_rates_too(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run, board = RunFolder(tmp_path / "model-1"), tmp_path / "board"
+    run.path.mkdir()
+    interrupted = Curve(run, [], str(board))
+    for step in (1, 2, 3):
+        interrupted.add(step, {"train/loss": float(step)})
+    interrupted.close()
+
+    resumed = Curve(run, interrupted.rows[:2], str(board))
+    resumed.add(3, {"train/loss": 30.0})
+    resumed.show(3, {"speed/molecules_per_second": 7.0})
+    resumed.close()
+    assert resumed.series("speed/molecules_per_second") == []
+
+    shown = EventAccumulator(str(board / "model-1"))
+    shown.Reload()
+    losses = [(event.step, event.value) for event in shown.Scalars("train/loss")]
+    assert losses == [(1, 1.0), (2, 2.0), (3, 30.0)]
+    assert shown.Scalars("speed/molecules_per_second")[0].value == 7.0

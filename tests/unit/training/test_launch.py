@@ -1,0 +1,97 @@
+"""The parent of one node's ranks: what it passes on, and what it refuses."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unimol2_tasks.errors import ParameterError
+from unimol2_tasks.params import LaunchParams, Section, parse_params
+from unimol2_tasks.training import launch
+from unimol2_tasks.training.job import RunFolder
+
+
+class Rank:
+    """Remembers its signals."""
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []
+
+    def send_signal(self, number: int) -> None:
+        self.signals.append(number)
+
+
+def test_a_node_that_does_not_share_the_run_folder_says_so(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        launch.LAUNCH,
+        str(tmp_path),
+        "--ranks",
+        "1",
+        "--rendezvous",
+        "localhost:1",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert f"{tmp_path}/job.json: not there on" in done.stderr
+    assert "storage that all nodes and the machine of the command share" in done.stderr
+
+
+def test_a_request_for_stacks_reaches_the_ranks_of_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, rank = RunFolder(tmp_path), Rank()
+    monkeypatch.setattr(launch, "_WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(launch, "ranks_below", lambda pid: [rank] if pid == os.getpid() else [])
+    launch.request_file(run).write_text("")
+    watch = threading.Thread(target=launch._watch, args=(run,))
+    watch.start()
+    watch.join(0.1)
+    assert rank.signals == []
+    launch.request_file(run).write_text(launch.STACKS)
+    watch.join(30)
+    assert rank.signals == [signal.SIGUSR1]
+
+
+def test_the_schedulers_sigterm_reaches_the_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    rank = Rank()
+    monkeypatch.setattr(launch, "ranks_below", lambda _: [rank])
+    launch._pass_on(signal.SIGTERM, None)
+    assert rank.signals == [signal.SIGTERM]
+
+
+def test_a_node_whose_ranks_have_not_begun_just_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "ranks_below", lambda _: [])
+    with pytest.raises(SystemExit) as end:
+        launch._pass_on(signal.SIGTERM, None)
+    assert end.value.code == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("section", ["slurm", "kubernetes"])
+def test_every_key_of_a_launcher_says_what_it_means(section: str) -> None:
+    inner: Any = LaunchParams.model_fields[section].annotation
+    assert issubclass(inner, Section)
+    assert all((field.description or "").endswith((".", ")")) for field in inner.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"nodes": 2}, "nodes=2 needs launcher slurm or kubernetes"),
+        ({"slurm": {"partition": "gpu\n#SBATCH --uid=0"}}, r"launch\.slurm\.partition: .*match pattern"),
+        ({"slurm": {"options": ["rm"]}}, r"launch\.slurm\.options\.0: .*match pattern"),
+        ({"slurm": {"options": ["--exclusive\nrm"]}}, r"launch\.slurm\.options\.0: .*match pattern"),
+        ({"slurm": {"partitoin": "gpu"}}, r"launch\.slurm\.partitoin: unknown key; did you mean partition\?"),
+        ({"environment": {"A=1; rm": ""}}, r"launch\.environment.*match pattern"),
+        ({"time_limit": 0}, r"launch\.time_limit: "),
+    ],
+)
+def test_what_no_launcher_can_do_is_refused_by_key(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        parse_params({"launch": values})

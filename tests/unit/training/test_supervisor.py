@@ -1,0 +1,193 @@
+"""What the supervisor makes of launches, whoever launches them."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unimol2_tasks import progress
+from unimol2_tasks.errors import TrainingFailed, UserError
+from unimol2_tasks.params import Params, parse_params
+from unimol2_tasks.training import supervisor
+from unimol2_tasks.training.job import Job, RunFolder, write_json
+from unimol2_tasks.training.launchers.launcher import Ending, Phase
+from unimol2_tasks.training.supervisor import supervise
+
+
+@dataclass
+class ScriptedLaunch:
+    """Does one thing when it is looked at first, and has ended when it is looked at again."""
+
+    deed: Callable[[RunFolder], Any]
+    run: RunFolder
+    told: Ending = field(default_factory=Ending)
+    name: str = "scripted launch"
+    files_lag: float = 0.0
+    calls: list[str] = field(default_factory=list)
+    looks: int = 0
+    hangs: bool = False
+
+    def phase(self) -> Phase:
+        self.looks += 1
+        if self.looks == 1:
+            return "waiting"
+        if self.looks == 2:
+            self.deed(self.run)
+            return "running"
+        return "running" if self.hangs and "end" not in self.calls else "ended"
+
+    def request_stop(self) -> None:
+        self.calls.append("request_stop")
+
+    def dump_stacks(self) -> None:
+        self.calls.append("dump_stacks")
+
+    def end(self) -> None:
+        self.calls.append("end")
+
+    def ending(self) -> Ending:
+        return self.told
+
+
+@dataclass
+class ScriptedLauncher:
+    """Launches one after the other."""
+
+    launches: list[ScriptedLaunch]
+    left_alive: ScriptedLaunch | None = None
+    started: list[ScriptedLaunch] = field(default_factory=list)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def attach(self, _: RunFolder) -> ScriptedLaunch | None:
+        found, self.left_alive = self.left_alive, None
+        return found
+
+    def start(self, _: RunFolder, __: int, environment: Mapping[str, str]) -> ScriptedLaunch:
+        self.environment = environment
+        self.started.append(self.launches[len(self.started)])
+        return self.started[-1]
+
+
+def step(number: int) -> Callable[[RunFolder], Any]:
+    def beat(run: RunFolder) -> None:
+        write_json(run.heartbeat, {"step": number, "steps": 9, "detail": ""})
+
+    return beat
+
+
+def fails(reason: str) -> Callable[[RunFolder], Any]:
+    return lambda run: write_json(run.failure, {"reason": reason, "message": f"it was {reason}"})
+
+
+def finish(run: RunFolder) -> None:
+    run.result.mkdir()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path / "run")
+
+
+@pytest.fixture
+def go(
+    run: RunFolder, tiny_params: Params, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., ScriptedLauncher]:
+    def supervise_all(
+        *launches: ScriptedLaunch, left_alive: ScriptedLaunch | None = None, **values: Any
+    ) -> ScriptedLauncher:
+        launcher = ScriptedLauncher(list(launches), left_alive)
+        monkeypatch.setattr(supervisor, "launcher_for", lambda _: launcher)
+        monkeypatch.setattr(supervisor, "_START_SECONDS", 0.5)
+        content = tiny_params.model_dump()
+        content["supervision"] |= {"max_restarts": 2, "grace_seconds": 0.2, "hang_seconds": 0.5} | values
+        job = Job(kind="pretrain", dataset=run.path, params=parse_params(content))
+        try:
+            supervise(job, run, ranks=2)
+        finally:
+            assert all(launch.calls[-1] == "end" for launch in launcher.started), "none is left behind"
+        return launcher
+
+    return supervise_all
+
+
+@pytest.mark.parametrize("reason", ["crash", "communication"])
+def test_what_may_pass_is_repeated_until_it_is_too_often(run: RunFolder, go: Any, reason: str) -> None:
+    launches = [ScriptedLaunch(fails(reason), run) for _ in range(3)]
+    with pytest.raises(TrainingFailed, match=rf"\({reason}\): it was {reason}") as error:
+        go(*launches)
+    assert error.value.reason == reason
+    assert all(launch.calls == ["end"] for launch in launches)
+
+
+@pytest.mark.parametrize("reason", ["out of memory", "stopped", "error"])
+def test_what_would_happen_again_is_not_repeated(run: RunFolder, go: Any, reason: str) -> None:
+    with pytest.raises(TrainingFailed) as error:
+        go(ScriptedLaunch(fails(reason), run))
+    assert error.value.reason == reason
+
+
+def test_a_user_error_of_the_worker_is_the_commands(run: RunFolder, go: Any) -> None:
+    with pytest.raises(UserError, match="it was user error"):
+        go(ScriptedLaunch(fails("user error"), run, Ending("out of memory", "an ending")))
+    assert not run.path.exists(), "nobody goes on with a refused job"
+
+
+def test_the_schedulers_reason_explains_what_the_ranks_saw(run: RunFolder, go: Any) -> None:
+    told = Ending("out of memory", "Slurm job 7 ended as OUT_OF_MEMORY")
+    with pytest.raises(TrainingFailed, match=r"it was crash \(Slurm job 7 ended as OUT_OF_MEMORY\)") as error:
+        go(ScriptedLaunch(fails("crash"), run, told))
+    assert error.value.reason == "out of memory"
+
+
+@pytest.mark.parametrize("reason", ["time limit", "preempted", "node failure"])
+def test_a_run_that_gets_on_meets_any_number_of_time_limits(run: RunFolder, go: Any, reason: str) -> None:
+    limits = [ScriptedLaunch(step(number), run, Ending(reason)) for number in range(1, 7)]
+    assert len(go(*limits, ScriptedLaunch(finish, run)).started) == 7
+
+
+def test_a_time_limit_too_short_for_a_step_ends_the_run(run: RunFolder, go: Any) -> None:
+    launches = [ScriptedLaunch(step(number), run, Ending("time limit")) for number in (4, 4, 3, 4)]
+    with pytest.raises(TrainingFailed) as error:
+        go(*launches)
+    assert error.value.reason == "time limit"
+    assert all(launch.calls for launch in launches)
+
+
+def test_a_launch_left_alive_is_followed_and_its_job_is_not_rewritten(run: RunFolder, go: Any) -> None:
+    alive = ScriptedLaunch(finish, run)
+    assert go(left_alive=alive).started == []
+    assert not run.job.exists()
+    assert alive.calls == ["end"]
+
+
+def test_a_hang_is_shown_and_ended_without_asking(run: RunFolder, go: Any) -> None:
+    hanging = ScriptedLaunch(step(3), run, hangs=True)
+    started = go(hanging, ScriptedLaunch(finish, run)).started
+    assert hanging.calls == ["dump_stacks", "end"]
+    assert len(started) == 2
+
+
+def test_nothing_hangs_in_a_queue(run: RunFolder, go: Any) -> None:
+    class Queued(ScriptedLaunch):
+        begun = time.monotonic()
+
+        def phase(self) -> Phase:
+            return "waiting" if time.monotonic() - self.begun < 1.5 else ScriptedLaunch.phase(self)
+
+    reports: list[progress.Progress] = []
+    with progress.listen(reports.append):
+        go(Queued(finish, run))
+    assert [report.detail for report in reports] == ["scripted launch is waiting for its nodes"]
+
+
+def test_a_launch_that_is_interrupted_is_asked_to_stop_and_given_its_grace(run: RunFolder, go: Any) -> None:
+    def interrupt(_: RunFolder) -> None:
+        raise KeyboardInterrupt
+
+    interrupted = ScriptedLaunch(interrupt, run, hangs=True)
+    with pytest.raises(KeyboardInterrupt):
+        go(interrupted)
+    assert interrupted.calls == ["request_stop", "end"]
