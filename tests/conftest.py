@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # One thread each: the tests run in several processes at once on small machines.
@@ -19,6 +20,12 @@ os.environ.update(
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.params import Params, parse_params
+
+# A busy machine must not fail a property.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 ROOT = Path(__file__).parents[1]
 

@@ -20,6 +20,8 @@ MOMENTS: tuple[Moment, ...] = ("start", "step", "write")
 _START_SECONDS = 5.0
 _STEP_SECONDS = 0.1
 _WRITE_SECONDS = 0.05
+# A rank that waits for a killed one to join heeds nothing; torchrun kills it after 30 s.
+_END_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,9 @@ class KilledRun:
         life = [launcher, *launcher.children(recursive=True)]
         victim.send_signal(signal.SIGKILL)
         if kill.victim == "supervisor":
-            assert self.command.process.wait(30) == -signal.SIGKILL
+            assert self.command.process.wait(_END_SECONDS) == -signal.SIGKILL
         self._launchers.add(launcher.pid)
-        left = psutil.wait_procs(life, timeout=30)[1]
+        left = psutil.wait_procs(life, timeout=_END_SECONDS)[1]
         assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
         self._look_at_checkpoints()
 

@@ -4,6 +4,7 @@ import shutil
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
@@ -19,15 +20,15 @@ from unimol2_tasks.training.supervisor import supervise
 def train_artifact(job: Job, training: TrainingParams, recipe: Recipe, out: str, store: Store) -> ArtifactRef:
     """The artifact of a training job: the one that is there, a continued run's, or a new run's.
 
-    An unfinished run is found again by what sets its result; it may go on with other values of the rest
-    (`training.continuation`). Where `out` is on S3 its checkpoints are kept there too, so that another
-    machine can go on.
+    An unfinished run is found again by what sets its result and by the name of `out`; it may go on with other
+    values of the rest (`training.continuation`). Where `out` is on S3 its checkpoints are kept there too, so
+    that another machine can go on.
 
     Raises:
         UserError: The job refused its inputs or parameters.
         TrainingFailed: It ended without a result; started again, it goes on from its last checkpoint.
     """
-    run = RunFolder(store.work_folder(out, _with_section(recipe, job, identifying(training))))
+    run = _run_folder(job, training, recipe, out, store)
     mirror = CheckpointMirror.below(out, run, store.s3) if is_s3(out) else None
     ref = store.find(recipe, out)
     if ref is None:
@@ -41,6 +42,13 @@ def train_artifact(job: Job, training: TrainingParams, recipe: Recipe, out: str,
         mirror.remove()
     shutil.rmtree(run.path, ignore_errors=True)
     return ref
+
+
+def _run_folder(job: Job, training: TrainingParams, recipe: Recipe, out: str, store: Store) -> RunFolder:
+    key = _with_section(recipe, job, identifying(training))
+    # Else runs that are to be compared, of 1 rank and of 2, would be one run.
+    place = out.rstrip("/") if is_s3(out) else Path(out).name
+    return RunFolder(store.work_folder(out, replace(key, params=key.params | {"out": place})))
 
 
 def _publish(run: RunFolder, recipe: Recipe, out: str, store: Store, seconds: float) -> ArtifactRef:

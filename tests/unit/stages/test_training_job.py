@@ -46,10 +46,10 @@ def params(**changes: Any) -> Params:
     return parse_params({"pretrain": {"batch_size": 8, **changes}})
 
 
-def train(folder: Path, chosen: Params) -> ArtifactRef:
+def train(folder: Path, chosen: Params, name: str = "model") -> ArtifactRef:
     recipe = Recipe("model", {"model": {}, "pretrain": determining(chosen.pretrain)}, {"dataset": "0" * 64})
     job = Job(kind="pretrain", dataset=folder / "dataset", params=chosen)
-    return train_artifact(job, chosen.pretrain, recipe, str(folder / "model"), Store())
+    return train_artifact(job, chosen.pretrain, recipe, str(folder / name), Store())
 
 
 def manifest(ref: ArtifactRef) -> Manifest:
@@ -74,6 +74,14 @@ def test_another_learning_rate_is_another_run(tmp_path: Path, training: Training
     for chosen in (params(), params(learning_rate=1e-3)):
         with pytest.raises(TrainingFailed):
             train(tmp_path, chosen)
+    assert training.folders[0] != training.folders[1]
+
+
+def test_runs_of_other_ranks_for_two_artifacts_are_two_runs(tmp_path: Path, training: Training) -> None:
+    training.interrupted = True
+    for ranks in (1, 2):
+        with pytest.raises(TrainingFailed):
+            train(tmp_path, params(ranks=ranks), f"model-{ranks}")
     assert training.folders[0] != training.folders[1]
 
 
