@@ -14,6 +14,7 @@ from unimol2_tasks.datasets.order import Order, micro_batches
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import TrainingParams
 from unimol2_tasks.training.checkpoints import Checkpoints
+from unimol2_tasks.training.continuation import SETTINGS, settings_used
 from unimol2_tasks.training.curve import Curve
 from unimol2_tasks.training.diverged import keep_for_replay
 from unimol2_tasks.training.engine import on_any_rank, seed_step, summed
@@ -97,17 +98,16 @@ class Loop:
         curve.close()
         if self._is_first():
             write_json(self.run.speed, self.trained.telemetry.total())
+            write_json(self.run.path / SETTINGS, {"settings": self.state.settings})
         return curve
 
     def _resume(self, checkpoints: Checkpoints) -> None:
         resumed = checkpoints.resume(self.trained.engine)
-        if resumed is None:
-            return
-        self.state = LoopState.from_json(resumed.state)
-        if self.trained.average is not None:
-            if resumed.ema is None:
-                raise UserError(f"{self.run.path}: this run was started without ema_decay; leave it out")
-            self.trained.average.restore(resumed.ema)
+        if resumed is not None:
+            self.state = LoopState.from_json(resumed.state)
+            if self.trained.average is not None and resumed.ema is not None:
+                self.trained.average.restore(resumed.ema)
+        self.state.settings = settings_used(self.state.settings, self.state.step, self.params)
 
     def _save(self, checkpoints: Checkpoints) -> None:
         state, engine, average = self.state, self.trained.engine, self.trained.average

@@ -19,6 +19,8 @@ class LoopState:
     """Steps whose gradient was not finite, and which left the weights as they were."""
     skipped_in_a_row: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
+    settings: list[dict[str, Any]] = field(default_factory=list)
+    """What `continuation.settings_used` says of the starts until now."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; infinity, which JSON lacks, becomes None."""

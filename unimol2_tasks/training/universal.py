@@ -47,7 +47,7 @@ def needs_conversion(made: Layout, now: Layout) -> bool:
         stages = " or ".join(str(stage) for stage in range(4) if _family(stage) == _family(made.zero_stage))
         raise UserError(
             f"the checkpoint was made by {made}, and DeepSpeed cannot convert it for {now}; set zero_stage "
-            f"to {stages}, with any number of ranks, or start a new run"
+            f"to {stages}, with any number of ranks, or give another --out, which starts a new run"
         )
     return made.zero_stage > 0 and made.ranks != now.ranks
 
