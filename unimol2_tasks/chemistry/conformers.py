@@ -20,8 +20,10 @@ FORCE_TOLERANCE = 0.0135
 """Of the minimisations inside the embedding, where a relaxation follows; RDKit's default is 0.001.
 
 Looser, the embedding takes 0.87 of the time; what relaxation makes of both has the same energy (120 drug-like
-molecules: 41.7 and 41.9 kcal/mol on average).
+molecules: 41.7 and 41.9 kcal/mol on average). Strained cages need the default: of 40 small ones that failed so,
+29 had a structure with it.
 """
+_DEFAULT_FORCE_TOLERANCE = 0.001
 ATTEMPTS = 10
 """At one conformer, before its coordinates start at random.
 
@@ -131,6 +133,7 @@ def _embed(mol: Chem.Mol, count: int, seed: int, relaxed: bool) -> None:
     if mol.GetNumConformers() < count:
         options.maxIterations = 0
         options.useRandomCoords = True
+        options.optimizerForceTol = _DEFAULT_FORCE_TOLERANCE
         options.embedFragmentsSeparately = True
         options.clearConfs = False
         rdDistGeom.EmbedMultipleConfs(mol, count - mol.GetNumConformers(), options)

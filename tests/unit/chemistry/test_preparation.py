@@ -104,6 +104,11 @@ def test_a_molecule_that_cannot_exist_in_space_is_rejected() -> None:
     assert rejection.value.stage == "conformers"
 
 
+@pytest.mark.parametrize("smiles", ["CC1(C)C2CCC1C2N", "C1C2CC1C1CC(C2)S1", "C1OC2CC1C2"])
+def test_strained_cages_have_a_structure(smiles: str) -> None:
+    assert prepare_molecule(smiles, PrepareParams(conformers=1)).method == "etkdg+mmff94s"
+
+
 def test_where_the_distances_lead_nowhere_random_coordinates_do() -> None:
     mol = Chem.MolFromSmiles("CCCCN(CCc1ccccc1)CCc1cccc(O)c1")
     options: Any = rdDistGeom.ETKDGv3()
