@@ -50,7 +50,8 @@ def plan(
         ),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Measured molecules per second and GPU: best taken from a run's log.")
+        float | None,
+        typer.Option(help="Measured: `molecules_per_second_per_rank` of a run's figures (speed/)."),
     ] = None,
     peak_tflops: Annotated[
         float | None,
@@ -122,7 +123,7 @@ def _scope(law: str | None) -> LawScope:
         return LawScope.paper()
     folder = Store().fetch(law, "law").path
     sizes = json.loads((folder / LAW).read_text(encoding="utf-8"))["sizes"]
-    return LawScope(read_law(folder), "this law", (min(sizes), max(sizes)), None)
+    return LawScope(read_law(folder), "this law", (min(sizes), max(sizes)), None, None)
 
 
 def _refuse_impossible(machine: Machine) -> None:

@@ -20,8 +20,8 @@ FORCE_TOLERANCE = 0.0135
 """Of the minimisations inside the embedding, where a relaxation follows; RDKit's default is 0.001.
 
 Looser, the embedding takes 0.87 of the time; what relaxation makes of both has the same energy (120 drug-like
-molecules: 41.7 and 41.9 kcal/mol on average). Strained cages need the default: of 40 small ones that failed so,
-29 had a structure with it.
+molecules: 41.7 and 41.9 kcal/mol on average). Strained cages need the default: of 40 small ones that failed
+so, 29 had a structure with it.
 """
 _DEFAULT_FORCE_TOLERANCE = 0.001
 ATTEMPTS = 10

@@ -1,10 +1,14 @@
 """Parameters of the network, of pretraining and of fine-tuning."""
 
-from typing import Any, Literal, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from unimol2_tasks.params.section import Section
+
+AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
+"""Seen from where the parameters are read: ranks run in another folder, or on another machine."""
 
 
 class ModelParams(Section):
@@ -78,7 +82,7 @@ class TrainingParams(Section):
     keep_checkpoints: int = Field(
         3, ge=1, description="How many of the newest checkpoints stay, besides the best one."
     )
-    tensorboard: str | None = Field(
+    tensorboard: AbsolutePath | None = Field(
         None, description="Folder for TensorBoard's files, one folder in it per run; none: not written."
     )
     peak_tflops: float | None = Field(

@@ -10,8 +10,10 @@ from typing import Any
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.s3 import is_s3
 from unimol2_tasks.artifacts.store import Recipe, Store
+from unimol2_tasks.datasets.arrow_cache import arrow_folder
 from unimol2_tasks.params import TrainingParams
 from unimol2_tasks.training.continuation import SETTINGS, determining, identifying
+from unimol2_tasks.training.deepspeed_config import refuse_contradictions
 from unimol2_tasks.training.job import Job, RunFolder, read_json
 from unimol2_tasks.training.mirror import CheckpointMirror
 from unimol2_tasks.training.supervisor import supervise
@@ -28,6 +30,7 @@ def train_artifact(job: Job, training: TrainingParams, recipe: Recipe, out: str,
         UserError: The job refused its inputs or parameters.
         TrainingFailed: It ended without a result; started again, it goes on from its last checkpoint.
     """
+    refuse_contradictions(training)
     run = _run_folder(job, training, recipe, out, store)
     mirror = CheckpointMirror.below(out, run, store.s3) if is_s3(out) else None
     ref = store.find(recipe, out)
@@ -35,6 +38,8 @@ def train_artifact(job: Job, training: TrainingParams, recipe: Recipe, out: str,
         started = time.monotonic()
         if mirror is not None:
             mirror.bring_back()
+        # Not by the ranks: of many molecules it takes hours, and they are watched for steps.
+        arrow_folder(job.dataset)
         with mirror.following() if mirror is not None else nullcontext():
             supervise(job, run, training.ranks, training.threads)
         ref = _publish(run, recipe, out, store, time.monotonic() - started)

@@ -175,7 +175,15 @@ class Checkpoints:
         best = f"step-{best_step:09d}"
         for path in sorted(self.folder.glob("step-*"))[: -self.keep]:
             if path.name != best:
-                shutil.rmtree(path)
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """What cannot be removed stays, and is tried again with the next checkpoint: the new one is complete."""
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        _logger.warning("checkpoint %s cannot be removed: %s", path.name, error)
 
 
 def _begin(partial: Path, target: Path) -> bool:

@@ -17,7 +17,7 @@ class Curve:
     came after them, so that steps taken twice are seen once.
     """
 
-    def __init__(self, run: RunFolder | None, rows: list[Row], tensorboard: str | None = None) -> None:
+    def __init__(self, run: RunFolder | None, rows: list[Row], tensorboard: Path | None = None) -> None:
         """Open what shows the curve.
 
         Args:
@@ -50,6 +50,10 @@ class Curve:
             for name, value in figures.items():
                 self._board.add_scalar(name, value, step)
             self._board.flush()
+
+    def has(self, step: int, name: str) -> bool:
+        """Whether a metric of the newest step is known already."""
+        return bool(self.rows) and self.rows[-1]["step"] == step and name in self.rows[-1]
 
     def series(self, name: str) -> list[tuple[int, float]]:
         """Steps and values of one metric."""
@@ -86,11 +90,11 @@ def _open_live(folder: Path) -> Any:
     return Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None)
 
 
-def _open_board(folder: str, run: RunFolder, resumed: int) -> Any:
+def _open_board(folder: Path, run: RunFolder, resumed: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise UserError(
             "tensorboard: the package is not installed; install it, or leave the key out"
         ) from None
-    return SummaryWriter(str(Path(folder) / run.path.name), purge_step=resumed + 1 if resumed else None)
+    return SummaryWriter(str(folder / run.path.name), purge_step=resumed + 1 if resumed else None)

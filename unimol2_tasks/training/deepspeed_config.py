@@ -14,6 +14,8 @@ _DECIDED_ELSEWHERE = {
     "fp16.enabled": "precision",
     "gradient_clipping": "clip",
     "zero_optimization.stage": "zero_stage",
+    "zero_optimization.offload_optimizer": "offload_optimizer",
+    "checkpoint.load_universal": "nothing: checkpoints of other ranks are converted",
     "optimizer": "learning_rate, betas, eps and weight_decay",
     "scheduler": "learning_rate and the warm-up",
 }
@@ -32,6 +34,8 @@ def deepspeed_config(params: TrainingParams) -> dict[str, Any]:
         "gradient_clipping": params.clip if zero_stage(params) else 0.0,
         "zero_optimization": _zero(params),
         "bf16": {"enabled": params.precision == "bf16"},
+        # Over many ranks, sums in bf16 would lose what its eight bits cannot hold.
+        **({"communication_data_type": "fp32"} if params.precision == "bf16" else {}),
         "fp16": {"enabled": params.precision == "fp16"},
         # AdamW is torch's own also where its state is offloaded: DeepSpeed's needs a compiler.
         "zero_force_ds_cpu_optimizer": False,
@@ -42,18 +46,30 @@ def deepspeed_config(params: TrainingParams) -> dict[str, Any]:
 
 
 def refuse_unsupported(params: TrainingParams, accelerator: str) -> None:
-    """Refuse what DeepSpeed cannot do on this machine before any process starts.
+    """Refuse what DeepSpeed cannot do on this machine.
 
     Raises:
         ParameterError: Names the key and the reason.
     """
+    refuse_contradictions(params)
     if accelerator == "cpu" and params.precision == "fp16":
         raise ParameterError("precision: fp16 needs a GPU (DeepSpeed refuses it on CPU); use bf16 or fp32")
+
+
+def refuse_contradictions(params: TrainingParams) -> None:
+    """Refuse what DeepSpeed can do nowhere, before any process starts.
+
+    Raises:
+        ParameterError: Names the key and the reason.
+    """
     if params.offload_optimizer and zero_stage(params) == 0:
         raise ParameterError("offload_optimizer: needs ZeRO; set zero_stage to 1, 2 or 3")
     for key, own in _DECIDED_ELSEWHERE.items():
         section, _, inner = key.partition(".")
-        if section in params.deepspeed and (not inner or inner in params.deepspeed[section]):
+        given = params.deepspeed.get(section, {})
+        if inner and not isinstance(given, dict):
+            raise ParameterError(f"deepspeed.{section}: expected keys and values, got {given!r}")
+        if section in params.deepspeed and (not inner or inner in given):
             raise ParameterError(f"deepspeed.{key}: cannot be set here; set {own} instead")
 
 

@@ -2,7 +2,6 @@
 
 import math
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -155,11 +154,11 @@ def seed_step(seed: int, step: int, micro: int, rank: int) -> None:
     torch.manual_seed(int(np.random.SeedSequence([seed, step, micro, rank]).generate_state(1)[0]))
 
 
-def on_any_rank(flags: Sequence[bool], device: torch.device) -> list[bool]:
-    """Which of the flags are set on any rank; every rank gets the same answer."""
-    values = torch.tensor([int(flag) for flag in flags], device=device)
-    dist.all_reduce(values, op=dist.ReduceOp.MAX)
-    return [bool(value) for value in values.tolist()]
+def on_any_rank(flag: bool, device: torch.device) -> bool:
+    """Whether `flag` is set on any rank; every rank gets the same answer."""
+    value = torch.tensor([int(flag)], device=device)
+    dist.all_reduce(value, op=dist.ReduceOp.MAX)
+    return bool(value.item())
 
 
 def summed(values: torch.Tensor) -> torch.Tensor:

@@ -104,7 +104,7 @@ def finetune(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> No
         order=Order(train, params.seed, dataset.atoms),
         params=params,
         plan=Plan(steps, params.validate_every_epochs * steps_per_epoch, params.patience),
-        validate=lambda: _validate(trained, objective, judged, targets),
+        validate=lambda _: _validate(trained, objective, judged, targets),
         on_best=keep_best,
         run=run,
         stop_requested=stop_requested,
@@ -138,7 +138,7 @@ def _validate(
     share = Share(torch.distributed.get_rank(), torch.distributed.get_world_size())
     model: Any = trained.judged().model
     outputs = predict_molecules(model, valid.dataset, valid.indices, _VALIDATION_BATCH, trained.device, share)
-    whole = summed(torch.from_numpy(outputs)).numpy()
+    whole = summed(torch.from_numpy(outputs).to(trained.device)).cpu().numpy()
     return validation_metrics(objective, whole, valid.labels, targets)
 
 

@@ -28,8 +28,15 @@ _HEARTBEAT_SECONDS = 0.5
 class Validation(Protocol):
     """Judges the engine's present weights."""
 
-    def __call__(self) -> dict[str, float]:
-        """Metrics by name, with `valid/loss` (lower is better); the same on all ranks."""
+    def __call__(self, stop: Callable[[], bool]) -> dict[str, float] | None:
+        """Metrics by name, with `valid/loss` (lower is better); the same on all ranks.
+
+        Args:
+            stop: Whether some rank was asked to stop; all ranks must ask it equally often.
+
+        Returns:
+            The metrics, or None where a stop was asked for before they were complete.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,7 @@ class Loop:
         order: Which molecules make up which batch.
         params: Batch sizes, seeds and intervals.
         plan: How long to train and how often to validate.
-        validate: Judges the present weights; None: never.
+        validate: Judges the present weights; None: never. What it left undone, a resumed run does first.
         on_best: Called on every rank when the validation loss has improved.
         run: The files through which the supervisor watches.
         stop_requested: Whether this rank was asked to stop.
@@ -80,24 +87,26 @@ class Loop:
         checkpoints = Checkpoints(self.run.checkpoints, self.params.keep_checkpoints)
         self._resume(checkpoints)
         curve = Curve(self.run if self._is_first() else None, self.state.curve, self.params.tensorboard)
-        batches = self._batches()
+        if self.state.step:
+            self._maybe_validate(curve, checkpoints)
+        batches, started = self._batches(), self.state.step
+        self.trained.telemetry.start()
         while self.state.step < self.plan.steps and not self._out_of_patience():
             learning_rate = float(self.trained.engine.get_lr()[0])
             losses = self._step(batches)
-            stop = self._finish_step(losses)
+            self._finish_step()
             self._log(curve, losses, learning_rate)
-            self._maybe_validate(curve)
-            self.state.curve = curve.rows
             self._beat(losses)
-            if stop or self.state.step % self.params.checkpoint_every == 0:
-                self._save(checkpoints)
-            if stop:
-                checkpoints.close()
-                raise Stopped(f"stopped after step {self.state.step}")
+            # Whoever asks to stop gives little time: a checkpoint comes before a validation.
+            self._stop_if_asked(curve, checkpoints)
+            self._maybe_validate(curve, checkpoints)
+            if self.state.step % self.params.checkpoint_every == 0:
+                self._save(curve, checkpoints)
         checkpoints.close()
         curve.close()
         if self._is_first():
-            write_json(self.run.speed, self.trained.telemetry.total())
+            if self.state.step > started:
+                write_json(self.run.speed, self.trained.telemetry.total())
             write_json(self.run.path / SETTINGS, {"settings": self.state.settings})
         return curve
 
@@ -105,11 +114,14 @@ class Loop:
         resumed = checkpoints.resume(self.trained.engine)
         if resumed is not None:
             self.state = LoopState.from_json(resumed.state)
-            if self.trained.average is not None and resumed.ema is not None:
+            if self.trained.average is not None:
+                if resumed.ema is None:
+                    raise RuntimeError(f"{resumed.name} lacks the averaged weights of a run with ema_decay")
                 self.trained.average.restore(resumed.ema)
         self.state.settings = settings_used(self.state.settings, self.state.step, self.params)
 
-    def _save(self, checkpoints: Checkpoints) -> None:
+    def _save(self, curve: Curve, checkpoints: Checkpoints) -> None:
+        self.state.curve = curve.rows
         state, engine, average = self.state, self.trained.engine, self.trained.average
         with self.trained.telemetry.during("saving"):
             ema = None if average is None else average.weights(engine.module)
@@ -147,20 +159,27 @@ class Loop:
         self.trained.telemetry.count(self.params.batch_size, operations)
         return totals
 
-    def _finish_step(self, losses: dict[str, torch.Tensor]) -> bool:
-        """Count the step, skipped or not; returns whether some rank was asked to stop."""
+    def _finish_step(self) -> None:
+        """Count the step, skipped or not."""
         state = self.state
-        finite = bool(torch.isfinite(losses["loss"]))
-        stop, without_loss = on_any_rank((self.stop_requested(), not finite), self.trained.device)
-        # DeepSpeed counts the skipped steps of this process only, and every rank skips the same.
+        # Every rank skips the same: the gradient's norm is that of the whole batch.
         skipped = not self.trained.engine.was_step_applied()
-        state.count_skipped(skipped, broken=skipped and (without_loss or self.params.precision != "fp16"))
+        state.count(skipped)
         if state.skipped_in_a_row > self.params.max_skipped_steps:
-            self._give_up(f"the gradient of {state.skipped_in_a_row} steps in a row was not finite")
+            self._give_up()
         state.step += 1
         if self.trained.average is not None and not skipped:
             self.trained.average.update(state.step)
-        return stop
+
+    def _stop_if_asked(self, curve: Curve, checkpoints: Checkpoints) -> None:
+        if self._asked_to_stop():
+            self._save(curve, checkpoints)
+            checkpoints.close()
+            raise Stopped(f"stopped after step {self.state.step}")
+
+    def _asked_to_stop(self) -> bool:
+        """Whether any rank was; all must ask equally often."""
+        return on_any_rank(self.stop_requested(), self.trained.device)
 
     def _log(self, curve: Curve, losses: dict[str, torch.Tensor], learning_rate: float) -> None:
         step = self.state.step
@@ -174,28 +193,39 @@ class Loop:
         curve.add(step, metrics | {"learning_rate": learning_rate, "skipped_steps": self.state.skipped})
         curve.show(step, {f"speed/{name}": value for name, value in self.trained.telemetry.recent().items()})
 
-    def _maybe_validate(self, curve: Curve) -> None:
-        """At the first step too: what validation cannot do is known at once, not after hours."""
+    def _maybe_validate(self, curve: Curve, checkpoints: Checkpoints) -> None:
+        """At the first step too: what validation or saving cannot do is known at once, not after hours."""
         step = self.state.step
         if self.validate is None or (step % self.plan.validate_every and step not in (1, self.plan.steps)):
             return
+        if curve.has(step, "valid/loss"):
+            return
         with self.trained.telemetry.during("validating"):
-            metrics = self.validate()
-            if not all(math.isfinite(value) for value in metrics.values()):
-                self._give_up(f"not all of the validation is finite: {metrics}")
+            metrics = self.validate(self._asked_to_stop)
+            if metrics is None:
+                self._save(curve, checkpoints)
+                checkpoints.close()
+                raise Stopped(f"stopped in the validation after step {step}")
+            _refuse_divergence(step, metrics)
             curve.add(step, metrics)
-            if self.state.judge(metrics["valid/loss"]):
+            best = self.state.judge(metrics["valid/loss"])
+            if best:
                 self.on_best()
+        if best:
+            self._save(curve, checkpoints)
 
-    def _give_up(self, problem: str) -> NoReturn:
+    def _give_up(self) -> NoReturn:
         """End a run that cannot recover; all ranks see the same and do so together."""
-        step = self.state.step
-        batch = self.order.batch(step, self.params.batch_size)
-        keep_for_replay(self.run, self.trained.engine, self.samples.dataset, batch, step)
-        raise UserError(
-            f"after step {step} {problem}: training has diverged; lower learning_rate or warm up longer, "
-            f"or see what happens to the molecules with: unimol2 replay {self.run.diverged}"
+        state = self.state
+        message = (
+            f"the gradient of {state.skipped_in_a_row} steps in a row, until step {state.step + 1}, was not "
+            "finite: training has diverged; lower learning_rate or warm up longer"
         )
+        if isinstance(self.samples, PretrainingSamples):
+            batch = self.order.batch(state.step, self.params.batch_size)
+            keep_for_replay(self.run, self.trained.engine, self.samples.dataset, batch, state.step)
+            message += f", or see what happens to the molecules with: unimol2 replay {self.run.diverged}"
+        raise UserError(message)
 
     def _out_of_patience(self) -> bool:
         return 0 < self.plan.patience <= self.state.stale
@@ -214,3 +244,13 @@ class Loop:
 
     def _is_first(self) -> bool:
         return dist.get_rank() == 0
+
+
+def _refuse_divergence(step: int, metrics: dict[str, float]) -> None:
+    """End a run that cannot recover, on all ranks: the metrics are the same on all."""
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise UserError(
+                f"{name} is {value} after step {step}: training has diverged; lower learning_rate or warm up "
+                "longer, and if it is so at the first step, look for a molecule with impossible coordinates"
+            )

@@ -40,12 +40,7 @@ class LoopState:
         self.stale += 1
         return False
 
-    def count_skipped(self, skipped: bool, broken: bool) -> None:
-        """Take note of a step.
-
-        Args:
-            skipped: Its gradient was not finite.
-            broken: And that was no search for a scale, as fp16 makes it.
-        """
+    def count(self, skipped: bool) -> None:
+        """Take note of a step, which was skipped or not."""
         self.skipped += skipped
-        self.skipped_in_a_row = self.skipped_in_a_row + 1 if broken else 0
+        self.skipped_in_a_row = self.skipped_in_a_row + 1 if skipped else 0

@@ -71,7 +71,7 @@ def pretrain(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> No
         order=_order(dataset, train, params),
         params=params,
         plan=Plan(params.steps, params.validate_every),
-        validate=(lambda: _validate(trained, samples, batches)) if len(valid) else None,
+        validate=(lambda stop: _validate(trained, samples, batches, stop)) if len(valid) else None,
         on_best=lambda: None,
         run=run,
         stop_requested=stop_requested,
@@ -99,13 +99,17 @@ def _validation_batches(valid: NDArray[np.int64], params: PretrainParams) -> lis
     return [visits[start : start + size] for start in range(0, len(visits), size)]
 
 
-def _validate(trained: Trained, samples: PretrainingSamples, batches: list[list[Visit]]) -> dict[str, float]:
-    """Mean losses over the fixed validation molecules, shared out over the ranks."""
+def _validate(
+    trained: Trained, samples: PretrainingSamples, batches: list[list[Visit]], stop: Callable[[], bool]
+) -> dict[str, float] | None:
+    """Mean losses over the fixed validation molecules, shared out over the ranks; None if stopped."""
     rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
     network = trained.judged()
     names: list[str] = []
     total = torch.zeros(0, dtype=torch.float64)
     for turn in range(-(-len(batches) // ranks)):
+        if stop():
+            return None
         number = turn * ranks + rank
         # Every rank runs as many passes as the others (ZeRO-3 gathers weights in each); fillers count 0.
         visits = batches[min(number, len(batches) - 1)]

@@ -5,6 +5,7 @@ It never trusts an exit code: a job has succeeded when its result folder is ther
 
 import errno
 import fcntl
+import math
 import os
 import shutil
 import time
@@ -118,7 +119,10 @@ class _Attempt:
 
     def _environment(self) -> dict[str, str]:
         """What the ranks need besides this process's environment; collectives warn on every call."""
-        defaults = {name: value for name, value in WORKER_DEFAULTS.items() if name not in os.environ}
+        # Ranks that wait for a hanging one must not give up before its stack is in the log. In minutes.
+        patience = math.ceil(max(self._supervision.hang_seconds, _START_SECONDS) / 60) + 10
+        own = {**WORKER_DEFAULTS, "DEEPSPEED_TIMEOUT": str(patience)}
+        defaults = {name: value for name, value in own.items() if name not in os.environ}
         threads = {} if self.threads is None else {"OMP_NUM_THREADS": str(self.threads)}
         return {**defaults, "PYTHONWARNINGS": "ignore", **threads, **self.job.params.launch.environment}
 

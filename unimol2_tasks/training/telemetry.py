@@ -24,12 +24,18 @@ class Telemetry:
     Attributes:
         device: Where this rank computes.
         peak_tflops: What the device can do, in 10¹² floating-point operations per second; None: unknown.
+        ranks: Among which the molecules are shared out.
     """
 
     device: torch.device
     peak_tflops: float | None
+    ranks: int
     _total: "_Span" = field(default_factory=lambda: _Span())
     _recent: "_Span" = field(default_factory=lambda: _Span())
+
+    def start(self) -> None:
+        """Begin to count: what came before, such as loading a checkpoint, is no training."""
+        self._total, self._recent = _Span(), _Span()
 
     @contextmanager
     def during(self, activity: Activity) -> Iterator[None]:
@@ -66,11 +72,12 @@ class Telemetry:
 
     def _figures(self, span: "_Span") -> dict[str, float]:
         """Rates count the time of training steps, with the wait for data and without the rest."""
-        elapsed = time.perf_counter() - span.begin
+        elapsed = max(time.perf_counter() - span.begin, 1e-9)
         aside = span.seconds.get("validating", 0.0) + span.seconds.get("saving", 0.0)
         training = max(elapsed - aside, 1e-9)
         figures = {
             "molecules_per_second": span.molecules / training,
+            "molecules_per_second_per_rank": span.molecules / training / self.ranks,
             "step_seconds": training / max(span.steps, 1),
             "data_wait_share": span.seconds.get("waiting", 0.0) / training,
             "validation_share": span.seconds.get("validating", 0.0) / elapsed,
@@ -87,7 +94,7 @@ class Telemetry:
 class _Span:
     """What was counted since a moment."""
 
-    begin: float = field(default_factory=time.perf_counter)
+    begin: float = field(default_factory=lambda: time.perf_counter())
     steps: int = 0
     molecules: int = 0
     operations: float = 0.0

@@ -90,7 +90,7 @@ def prepare_training(
         if averaged is None or params.ema_decay is None
         else MovingAverage(engine, averaged, params.ema_decay)
     )
-    telemetry = Telemetry(device, peak_tflops(params, device))
+    telemetry = Telemetry(device, peak_tflops(params, device), params.ranks)
     return Trained(engine, average, telemetry, 4 if params.checkpoint_activations else 3)
 
 

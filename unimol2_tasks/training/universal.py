@@ -6,6 +6,7 @@ per parameter, from which any number of ranks can take their parts. The conversi
 """
 
 import os
+import signal
 import subprocess
 import sys
 from argparse import Namespace
@@ -69,6 +70,8 @@ def convert(state: Path, universal: Path) -> None:
     # The conversion needs no GPU, whose memory this process fills.
     environment = {**os.environ, "DS_ACCELERATOR": "cpu"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode == -signal.SIGKILL:
+        raise MemoryError(f"{state}: the conversion for another number of ranks was killed")
     if done.returncode:
         raise UserError(
             f"{state}: DeepSpeed could not convert the checkpoint for another number of ranks (exit code "
@@ -109,6 +112,8 @@ def _family(stage: int) -> str:
 def main(state: str, universal: str, parent: int) -> None:
     """Convert as a child of process `parent`; in this one process, so that none outlives it."""
     die_with_parent(parent)
+    # Schedulers send it to every process of a job; the rank above decides what it means.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     from deepspeed.checkpoint.ds_to_universal import main as ds_to_universal
 
     ds_to_universal(

@@ -83,9 +83,14 @@ def _reason(error: BaseException) -> str:
         return "stopped"
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return "out of memory"
-    if isinstance(error, torch.distributed.DistError | ConnectionError):
+    if isinstance(error, torch.distributed.DistError | ConnectionError) or _is_of_gloo(error):
         return "communication"
     return "error"
+
+
+def _is_of_gloo(error: BaseException) -> bool:
+    """Gloo has no exception of its own: a lost peer is a RuntimeError that names gloo's source files."""
+    return isinstance(error, RuntimeError) and "gloo" in str(error)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ class Training:
 def training(monkeypatch: pytest.MonkeyPatch) -> Training:
     fake = Training()
     monkeypatch.setattr(training_job, "supervise", fake)
+    monkeypatch.setattr(training_job, "arrow_folder", lambda dataset: dataset)
     return fake
 
 

@@ -55,12 +55,12 @@ def test_tensorboard_sees_each_step_once_and_rates_too(tmp_path: Path) -> None:
 
     run, board = RunFolder(tmp_path / "model-1"), tmp_path / "board"
     run.path.mkdir()
-    interrupted = Curve(run, [], str(board))
+    interrupted = Curve(run, [], board)
     for step in (1, 2, 3):
         interrupted.add(step, {"train/loss": float(step)})
     interrupted.close()
 
-    resumed = Curve(run, interrupted.rows[:2], str(board))
+    resumed = Curve(run, interrupted.rows[:2], board)
     resumed.add(3, {"train/loss": 30.0})
     resumed.show(3, {"speed/molecules_per_second": 7.0})
     resumed.close()

@@ -21,7 +21,7 @@ def test_the_best_validation_is_the_lowest_and_the_rest_are_stale() -> None:
 
 def test_the_row_of_skipped_steps_ends_with_a_good_one_and_the_count_does_not() -> None:
     state = LoopState()
-    for skipped, broken in ((True, True), (True, True), (False, False), (True, False)):
-        state.count_skipped(skipped, broken)
-    assert (state.skipped, state.skipped_in_a_row) == (3, 0)
+    for skipped in (True, True, False, True):
+        state.count(skipped)
+    assert (state.skipped, state.skipped_in_a_row) == (3, 1)
     assert math.isinf(state.best_loss)
