@@ -20,7 +20,7 @@ from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.params import Params, parse_params
 from unimol2_tasks.stages import pretrain
 from unimol2_tasks.training.checkpoint_files import CheckpointManifest, record_files, seal
-from unimol2_tasks.training.job import RunFolder
+from unimol2_tasks.training.job import Job, RunFolder
 from unimol2_tasks.training.launch import WORKER
 from unimol2_tasks.training.mirror import CheckpointMirror
 
@@ -117,18 +117,23 @@ def mirror(tmp_path: Path, s3_environment: str, request: pytest.FixtureRequest) 
     return machine(tmp_path / "a", request.node.name)
 
 
-def machine(folder: Path, out: str) -> CheckpointMirror:
-    """The mirror as a machine sees it that has this folder."""
-    return CheckpointMirror.below(f"s3://{BUCKET}/{out}", RunFolder(folder / "model-1"), S3Options())
+def machine(folder: Path, out: str, keep: int = 2) -> CheckpointMirror:
+    """The mirror as a machine sees it that has this folder and keeps so many checkpoints."""
+    run = RunFolder(folder / "model-1")
+    run.path.mkdir(parents=True)
+    params = parse_params({"pretrain": {"keep_checkpoints": keep}})
+    run.job.write_text(Job(kind="pretrain", dataset=folder, params=params).model_dump_json())
+    return CheckpointMirror.below(f"s3://{BUCKET}/{out}", run, S3Options())
 
 
-def save(run: RunFolder, step: int, content: bytes = b"weights") -> Path:
+def save(run: RunFolder, step: int, best_step: int = -1) -> Path:
     """A checkpoint as training leaves it."""
     partial = run.checkpoints / f".partial-{step}"
     (partial / "state").mkdir(parents=True)
-    (partial / "state" / "model.pt").write_bytes(content * step)
+    (partial / "state" / "model.pt").write_bytes(b"weights" * step)
     record_files(partial, 0, [partial / "state" / "model.pt"])
-    seal(partial, CheckpointManifest(step=step, ranks=1, zero_stage=0, precision="fp32"))
+    manifest = CheckpointManifest(step=step, ranks=1, zero_stage=0, precision="fp32", best_step=best_step)
+    seal(partial, manifest)
     return partial.rename(run.checkpoints / f"step-{step:09d}")
 
 
@@ -161,17 +166,13 @@ def test_s3_keeps_what_is_kept_here_and_gives_back_the_newest(
 
 
 def test_damaged_and_unfinished_ones_are_passed_over_and_said(
-    mirror: CheckpointMirror,
-    client: Any,
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
-    caplog: pytest.LogCaptureFixture,
+    client: Any, tmp_path: Path, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
     prefix = request.node.name
+    one = machine(tmp_path / "a", prefix, keep=3)
     for step in (10, 20, 30):
-        save(mirror.run, step)
-    while mirror.catch_up():
-        pass
+        save(one.run, step)
+        assert one.catch_up()
     key = f"{prefix}/.checkpoints/model-1/step-0000000"
     client.put_object(Bucket=BUCKET, Key=f"{key}20/state/model.pt", Body=b"weightz" * 20)
     client.delete_object(Bucket=BUCKET, Key=f"{key}30/{MANIFEST}")
@@ -179,12 +180,74 @@ def test_damaged_and_unfinished_ones_are_passed_over_and_said(
     other = machine(tmp_path / "b", prefix)
     with caplog.at_level(logging.WARNING):
         assert other.bring_back() == "step-000000010"
-    assert f"{key}30 is passed over and removed: it was never finished" in caplog.text
-    assert f"{key}20 is passed over and removed: state/model.pt is damaged" in caplog.text
+    assert f"{key}30 is passed over: it is not finished" in caplog.text
+    assert f"{key}20 is passed over: state/model.pt is damaged" in caplog.text
     assert [path.name for path in other.run.checkpoints.iterdir()] == ["step-000000010"]
     save(other.run, 20)
     assert other.catch_up()
     assert steps_on_s3(client, prefix) == [10, 20]
+    assert machine(tmp_path / "c", prefix).bring_back() == "step-000000020"
+
+
+def test_an_upload_of_another_machine_is_left_alone_until_a_newer_checkpoint_is_there(
+    mirror: CheckpointMirror, client: Any, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    prefix = request.node.name
+    save(mirror.run, 10)
+    assert mirror.catch_up()
+    under_way = f"{prefix}/.checkpoints/model-1/step-000000020/state/of-another-rank.pt"
+    client.put_object(Bucket=BUCKET, Key=under_way, Body=b"weights")
+
+    other = machine(tmp_path / "b", prefix)
+    assert other.bring_back() == "step-000000010"
+    assert under_way in keys(client, prefix)
+    save(other.run, 20)
+    assert other.catch_up()
+    reader = machine(tmp_path / "c", prefix)
+    assert reader.bring_back() == "step-000000020"
+    files = (reader.run.checkpoints / "step-000000020" / "state").iterdir()
+    assert [path.name for path in files] == ["model.pt"], "what the other left there is not of it"
+
+    client.put_object(
+        Bucket=BUCKET, Key=under_way.replace("step-000000020", "step-000000025"), Body=b"weights"
+    )
+    save(other.run, 30)
+    assert other.catch_up()
+    assert not [key for key in keys(client, prefix) if "step-000000025" in key]
+
+
+def test_a_damaged_one_here_does_not_hide_the_intact_one_on_s3(
+    mirror: CheckpointMirror, client: Any, request: pytest.FixtureRequest
+) -> None:
+    for step in (10, 20):
+        save(mirror.run, step)
+        assert mirror.catch_up()
+    weights = mirror.run.checkpoints / "step-000000020" / "state" / "model.pt"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1])
+    assert mirror.bring_back() == "step-000000020"
+    assert weights.read_bytes() == whole
+    assert mirror.bring_back() is None
+
+
+def test_a_new_machine_keeps_on_s3_the_best_and_the_newest_of_the_one_before(
+    client: Any, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    prefix = request.node.name
+    one = machine(tmp_path / "a", prefix, keep=3)
+    for step in (10, 20, 30, 40):
+        save(one.run, step, best_step=10)
+        assert one.catch_up()
+    assert steps_on_s3(client, prefix) == [10, 20, 30, 40]
+
+    other = machine(tmp_path / "b", prefix, keep=3)
+    assert other.bring_back() == "step-000000040"
+    save(other.run, 50, best_step=10)
+    assert other.catch_up()
+    assert steps_on_s3(client, prefix) == [10, 30, 40, 50]
+    save(other.run, 60, best_step=60)
+    assert other.catch_up()
+    assert steps_on_s3(client, prefix) == [40, 50, 60]
 
 
 def test_a_checkpoint_that_is_removed_during_its_upload_is_skipped(

@@ -65,6 +65,14 @@ class KubernetesParams(Section):
     )
 
 
+_NOT_LOCAL = {
+    "nodes": "is one machine",
+    "time_limit": "has nobody who would end it and start it again",
+    "gpus_per_node": "has the GPUs of this machine (CUDA_VISIBLE_DEVICES chooses among them)",
+}
+"""What launcher local cannot follow, and why."""
+
+
 class LaunchParams(Section):
     """Where the ranks of training run; prediction always runs on this machine."""
 
@@ -73,10 +81,14 @@ class LaunchParams(Section):
     )
     nodes: int = Field(1, ge=1, description="Nodes, among which the ranks are shared out evenly.")
     gpus_per_node: int | None = Field(
-        None, ge=0, description="GPUs to ask for on each node; none: one per rank; 0: train on CPUs."
+        None,
+        ge=0,
+        description="GPUs to ask for on each node; none: one per rank; 0: train on CPUs; not for local.",
     )
     time_limit: float | None = Field(
-        None, gt=0, description="Hours after which a launch is stopped, and the next one goes on."
+        None,
+        gt=0,
+        description="Hours after which a launch is stopped, and the next one goes on; not for local.",
     )
     environment: Variables = Field(
         default_factory=dict, description="Environment variables of the ranks; no place for secrets."
@@ -87,14 +99,20 @@ class LaunchParams(Section):
 
     @model_validator(mode="after")
     def _say_what_the_launcher_needs(self) -> Self:
-        if self.launcher == "local" and self.nodes > 1:
-            raise ValueError(f"nodes={self.nodes} needs launcher slurm or kubernetes; local is one machine")
+        if self.launcher == "local":
+            self._refuse_what_only_a_scheduler_can_do()
         if self.launcher == "kubernetes":
             needed = ("image", "volume_claim", "mount_path")
             missing = [name for name in needed if getattr(self.kubernetes, name) is None]
             if missing:
                 raise ValueError(f"launcher kubernetes needs kubernetes.{', kubernetes.'.join(missing)}")
         return self
+
+    def _refuse_what_only_a_scheduler_can_do(self) -> None:
+        for name, reason in _NOT_LOCAL.items():
+            value = getattr(self, name)
+            if value != type(self).model_fields[name].default:
+                raise ValueError(f"{name}={value} needs launcher slurm or kubernetes; local {reason}")
 
     def ranks_per_node(self, ranks: int) -> int:
         """The ranks of each node.

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ LAUNCH = "unimol2_tasks.training.launch"
 WORKER = "unimol2_tasks.training.worker"
 STACKS = "stacks"
 """What the supervisor writes into `request_file` to see where the ranks of all nodes are."""
+NO_RUN_FOLDER = os.EX_NOINPUT
+"""Exit code of a node that does not see the run folder; no other launch will see it either."""
 _WATCH_SECONDS = 1.0
 # Nodes start when they have pulled their image or finished another job's epilogue.
 _RENDEZVOUS = "join_timeout=1800,read_timeout=1800"
@@ -62,7 +64,7 @@ def main(arguments: Sequence[str]) -> None:
             "--rdzv-backend=c10d",
             f"--rdzv-endpoint={options.rendezvous}",
             f"--rdzv-id={options.id}",
-            f"--rdzv-conf={_RENDEZVOUS}",
+            f"--rdzv-conf={_RENDEZVOUS}{_hosting(os.environ)}",
             # SIGTERM is ours: torchrun would kill the ranks after 30 s, whatever the grace.
             "--signals-to-handle=SIGINT",
         ]
@@ -79,6 +81,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rendezvous", help="HOST:PORT of the first node")
     parser.add_argument("--id", help="the same on all nodes, and no other run's")
     return parser.parse_args(arguments)
+
+
+def _hosting(environment: Mapping[str, str]) -> str:
+    """Tells torchrun which node the others meet at, as it would guess from host names and DNS."""
+    index = environment.get("SLURM_NODEID", environment.get("JOB_COMPLETION_INDEX"))
+    return "" if index is None else f",is_host={'true' if index == '0' else 'false'}"
 
 
 def _run_torchrun(options: list[str], run: RunFolder) -> None:
@@ -107,10 +115,12 @@ def _explain_signals(run: RunFolder, exits: dict[int, int]) -> None:
 def _serve_from_afar(run: RunFolder) -> None:
     """Pass on the scheduler's SIGTERM and the run folder's requests."""
     if not run.job.is_file():
-        sys.exit(
+        print(
             f"{run.job}: not there on {socket.gethostname()}; the run folder must be on storage that "
-            "all nodes and the machine of the command share, under the same path"
+            "all nodes and the machine of the command share, under the same path",
+            file=sys.stderr,
         )
+        sys.exit(NO_RUN_FOLDER)
     signal.signal(signal.SIGTERM, _pass_on)
     threading.Thread(target=_watch, args=(run,), daemon=True).start()
 

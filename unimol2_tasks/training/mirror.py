@@ -1,9 +1,11 @@
 """Copies checkpoints to S3 while a run goes on, for runs whose machine may not come back.
 
-It works in the supervising process, which holds the credentials; the ranks train on and know nothing of it.
+It works in the supervising process, which holds the credentials: launchers keep its `AWS_*` variables from
+the ranks, which train on and never speak to S3.
 """
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +14,8 @@ from dataclasses import dataclass, field
 
 from unimol2_tasks.artifacts.s3 import S3Options
 from unimol2_tasks.errors import ArtifactError
-from unimol2_tasks.training.job import RunFolder
+from unimol2_tasks.training.checkpoint_files import damage
+from unimol2_tasks.training.job import Job, RunFolder
 from unimol2_tasks.training.remote_checkpoints import RemoteCheckpoints
 
 _POLL_SECONDS = 1.0
@@ -42,10 +45,10 @@ class CheckpointMirror:
         return cls(run, RemoteCheckpoints(run, uri, options))
 
     def bring_back(self) -> str | None:
-        """Download the newest checkpoint that verifies, if it is newer than all that are here.
+        """Download the newest checkpoint that verifies, if it is newer than all here that verify.
 
-        One that is damaged or was never finished is passed over and removed, since its step will be saved
-        again.
+        Damaged ones here that are newer than those are removed. On S3 nothing is removed: what is not
+        finished may be another machine's upload, and stays until this run uploads the same step or prunes.
 
         Returns:
             Its name, or None where nothing was to be had.
@@ -53,8 +56,9 @@ class CheckpointMirror:
         Raises:
             ArtifactError: S3 failed; to begin again from an older step would be worse than to stop.
         """
-        newest_here = max(self._here(), default="")
-        for name in sorted(self.remote.names(), reverse=True):
+        there = self.remote.names()
+        newest_here = self._newest_intact()
+        for name in sorted(there, reverse=True):
             if name <= newest_here:
                 return None
             problem = self.remote.download(name)
@@ -63,8 +67,7 @@ class CheckpointMirror:
                 _logger.info("brought back checkpoint %s", where)
                 self._mirrored.add(name)
                 return name
-            _logger.warning("checkpoint %s is passed over and removed: %s", where, problem)
-            self.remote.remove(name)
+            _logger.warning("checkpoint %s is passed over: %s", where, problem)
         return None
 
     @contextmanager
@@ -86,9 +89,9 @@ class CheckpointMirror:
         self._end(thread)
 
     def catch_up(self) -> bool:
-        """Copy the newest checkpoint that is not there yet, and remove there what was removed here.
+        """Copy the newest checkpoint that is not there yet, and remove there what is not to be kept.
 
-        The newest is never removed there, even where it is damaged and therefore removed here.
+        Kept are the newest `keep_checkpoints` and the best, as here, even those that only S3 has.
 
         Returns:
             Whether there was anything to copy.
@@ -96,17 +99,15 @@ class CheckpointMirror:
         Raises:
             ArtifactError: S3 failed.
         """
-        here = self._here()
-        missing = here - self._mirrored
+        missing = self._here() - self._mirrored
         if not missing:
             return False
         name = max(missing)
         if self.remote.upload(name, self._ending.is_set):
             self._mirrored.add(name)
-            newest = max(self._mirrored)
-            for old in self.remote.names() - here:
-                if old < newest:
-                    self.remote.remove(old)
+            keep = self._keep()
+            if keep is not None:
+                self.remote.prune(max(self._mirrored), keep)
         return True
 
     def remove(self) -> None:
@@ -145,3 +146,23 @@ class CheckpointMirror:
 
     def _here(self) -> set[str]:
         return {path.name for path in self.run.checkpoints.glob("step-*")}
+
+    def _newest_intact(self) -> str:
+        """The worker would remove a damaged one too, but only after it was copied to S3."""
+        for name in sorted(self._here(), reverse=True):
+            problem = damage(self.run.checkpoints / name)
+            if problem is None:
+                return name
+            _logger.warning("checkpoint %s is passed over and removed: %s", name, problem)
+            shutil.rmtree(self.run.checkpoints / name)
+        return ""
+
+    def _keep(self) -> int | None:
+        """What the ranks were told, who may have been launched with another value than is asked for now."""
+        try:
+            job = Job.model_validate_json(self.run.job.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            # The supervisor is about to write it; the next checkpoint is soon enough to prune.
+            return None
+        training = job.params.pretrain if job.kind == "pretrain" else job.params.finetune
+        return training.keep_checkpoints

@@ -3,6 +3,7 @@
 Of a checkpoint the manifest is written last, so that without one it counts for nothing.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from unimol2_tasks.artifacts.drafts import draft_in, sync, sync_tree
 from unimol2_tasks.artifacts.manifest import MANIFEST
 from unimol2_tasks.artifacts.s3 import S3Options, open_s3, s3_errors
 from unimol2_tasks.errors import ArtifactError
-from unimol2_tasks.training.checkpoint_files import damage
+from unimol2_tasks.training.checkpoint_files import damage, read_manifest
 from unimol2_tasks.training.job import RunFolder
 
 
@@ -33,12 +34,13 @@ class RemoteCheckpoints:
     _best_written: int = 0
     _fs: Any = None
 
-    def names(self) -> set[str]:
-        """All of them, also those that were never finished."""
+    def names(self) -> dict[str, bool]:
+        """All of them, and whether each is finished."""
         root = f"{_key(self.uri)}/"
         with self._s3(self.uri) as fs:
-            parts = (key.removeprefix(root).split("/")[0] for key in fs.find(self.uri))
-            return {name for name in parts if name.startswith("step-")}
+            keys = {key.removeprefix(root) for key in fs.find(self.uri)}
+        names = {key.split("/")[0] for key in keys}
+        return {name: f"{name}/{MANIFEST}" in keys for name in names if name.startswith("step-")}
 
     def upload(self, name: str, interrupted: Callable[[], bool]) -> bool:
         """Copy one checkpoint from here; False where it was removed here meanwhile, or was interrupted."""
@@ -52,15 +54,18 @@ class RemoteCheckpoints:
             return False
 
     def download(self, name: str) -> str | None:
-        """Place a checkpoint among those here if it verifies; returns what is wrong with it otherwise."""
+        """Place a checkpoint among those here if it verifies; returns what is wrong with it otherwise.
+
+        A damaged one loses its manifest, so that its step is uploaded anew. Its files stay: another machine
+        may be uploading them again, and would finish a checkpoint that lacks some.
+        """
         source = f"{self.uri}/{name}"
         with self._s3(source) as fs, draft_in(self.run.path) as draft:
             if not fs.exists(f"{source}/{MANIFEST}"):
-                return "it was never finished"
-            for key in fs.find(source):
-                _get(fs, key, draft, key.removeprefix(f"{_key(source)}/"))
-            problem = damage(draft)
+                return "it is not finished"
+            problem = _get_checkpoint(fs, source, draft)
             if problem is not None:
+                fs.rm_file(f"{source}/{MANIFEST}")
                 return problem
             self._download_best(fs)
             sync_tree(draft)
@@ -68,6 +73,20 @@ class RemoteCheckpoints:
             draft.rename(self.run.checkpoints / name)
             sync(self.run.checkpoints)
         return None
+
+    def prune(self, newest: str, keep: int) -> None:
+        """Remove what is older than `newest`, except the best and of the finished ones the newest `keep`.
+
+        Args:
+            newest: A finished one, whose manifest says which is the best.
+            keep: How many stay, `newest` among them.
+        """
+        with self._s3(f"{self.uri}/{newest}") as fs:
+            best = json.loads(fs.cat_file(f"{self.uri}/{newest}/{MANIFEST}"))["best_step"]
+        older = {name: finished for name, finished in self.names().items() if name < newest}
+        finished = [newest, *sorted((name for name in older if older[name]), reverse=True)]
+        for name in older.keys() - {*finished[:keep], f"step-{best:09d}"}:
+            self.remove(name)
 
     def remove(self, name: str = "") -> None:
         """Remove one checkpoint; without a name, everything."""
@@ -124,6 +143,20 @@ class RemoteCheckpoints:
 
 def _key(uri: str) -> str:
     return uri.removeprefix("s3://")
+
+
+def _get_checkpoint(fs: Any, source: str, folder: Path) -> str | None:
+    """Download what the manifest lists, not what an upload of other ranks left; returns what is wrong."""
+    _get(fs, f"{source}/{MANIFEST}", folder, MANIFEST)
+    try:
+        listed = {entry.path for entry in read_manifest(folder).files}
+    except ArtifactError as error:
+        return str(error)
+    for key in fs.find(source):
+        name = key.removeprefix(f"{_key(source)}/")
+        if name in listed:
+            _get(fs, key, folder, name)
+    return damage(folder)
 
 
 def _get(fs: Any, key: str, folder: Path, name: str) -> None:

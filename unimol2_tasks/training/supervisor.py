@@ -99,7 +99,7 @@ class _Attempt:
         Raises:
             UserError: The worker refused what it was given, or the launcher cannot launch it.
         """
-        launch = self.launcher.attach(self.run) or self._start()
+        launch = self._launch()
         try:
             while (phase := launch.phase()) != "ended" and not self._hangs:
                 if phase == "waiting":
@@ -110,6 +110,16 @@ class _Attempt:
             self._end(launch)
         self._await_files(launch)
         return self._reason(launch)
+
+    def _launch(self) -> Launch:
+        """Follow the launch that is there, or start one; an interruption leaves none behind."""
+        try:
+            return self.launcher.attach(self.run) or self._start()
+        except UserError:
+            raise
+        except BaseException:
+            self.launcher.cancel(self.run)
+            raise
 
     def _start(self) -> Launch:
         self.run.job.write_text(self.job.model_dump_json(indent=1), encoding="utf-8")
@@ -170,6 +180,8 @@ class _Attempt:
         told = None if failure is None else str(failure["reason"])
         if failure is not None and told == "user error":
             raise UserError(failure["message"])
+        if ending.reason == "user error":
+            raise UserError(ending.account)
         # That a machine was taken away shows in the ranks as a stop, a crash or a broken connection.
         return ending.reason or told or "crash"
 

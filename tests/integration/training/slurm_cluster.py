@@ -1,9 +1,10 @@
-"""A Slurm of one machine: sbatch, srun, scontrol, sacct and scancel as executables that run real processes.
+"""A Slurm of one machine: sbatch, srun, scontrol, sacct, squeue and scancel as executables of real processes.
 
 Each executable calls `main` below with its own name; a folder is the cluster's state. What a test can set in
-`settings.json`: how often sacct fails (`sacct_failures`), what sbatch says instead of submitting
-(`sbatch_error`), a command that steps run instead of theirs (`step`), the state in which jobs end (`state`),
-and the step of training at which the first job is told that its time is up (`notice_at_step`; 0: at once).
+`settings.json`: how often sacct fails (`sacct_failures`), whether it knows of no job yet (`sacct_lags`), what
+sbatch says instead of submitting (`sbatch_error`), a command that steps run instead of theirs (`step`), the
+state in which jobs end (`state`), and the step of training at which the first job is told that its time is up
+(`notice_at_step`; 0: at once).
 """
 
 import itertools
@@ -19,7 +20,7 @@ from typing import Any
 
 import psutil
 
-COMMANDS = ("sbatch", "srun", "scontrol", "sacct", "scancel")
+COMMANDS = ("sbatch", "srun", "scontrol", "sacct", "squeue", "scancel")
 _KILL_WAIT_SECONDS = 3.0
 _POLL_SECONDS = 0.02
 
@@ -153,7 +154,7 @@ def run_job(cluster: SlurmCluster, job: SlurmJob) -> None:
     cancelled = 0.0
     while script.poll() is None:
         time.sleep(_POLL_SECONDS)
-        if notice is not None and job.steps() and _step(log.parent) >= notice:
+        if notice is not None and job.known("launched") is not None and _step(log.parent) >= notice:
             notice = None
             job.note("elapsed", int(job.options["time"]) * 60 - int(job.options["signal"].partition("@")[2]))
             _send(job.steps(), signal.SIGTERM)
@@ -181,9 +182,13 @@ def srun(cluster: SlurmCluster, words: list[str]) -> None:
     if step := cluster.get("step"):
         command = ["bash", "-c", step]
     nodes = int(next(word for word in options if word.startswith("--nodes=")).partition("=")[2])
-    tasks = [subprocess.Popen(command, start_new_session=True) for _ in range(nodes)]
+    tasks = [
+        subprocess.Popen(command, start_new_session=True, env={**os.environ, "SLURM_NODEID": str(number)})
+        for number in range(nodes)
+    ]
     for number, task in enumerate(tasks):
         job.note(f"task-{number}", task.pid)
+    job.note("launched")
     signal.signal(signal.SIGTERM, lambda *_: None)
     codes = [task.wait() for task in tasks]
     sys.exit(next((abs(code) for code in codes if code), 0))
@@ -202,7 +207,7 @@ def sacct(cluster: SlurmCluster, words: list[str]) -> None:
         )
         sys.exit("sacct: error: Problem talking to the database: Connection refused")
     kind, _, wanted = words[0].partition("=")
-    for job in cluster.jobs:
+    for job in [] if cluster.get("sacct_lags") else cluster.jobs:
         if wanted != (job.number if kind == "--jobs" else job.options["job-name"]):
             continue
         state = job.known("ended") or ("RUNNING" if job.known("started") is not None else "PENDING")
@@ -210,7 +215,19 @@ def sacct(cluster: SlurmCluster, words: list[str]) -> None:
         print(f"{job.number}|{state}|{job.known('exit') or '0:0'}|{job.known('elapsed') or 1}|{limit}")
 
 
+def squeue(cluster: SlurmCluster, words: list[str]) -> None:
+    assert words[0] == "--me"
+    assert words[-1] == "--format=%A"
+    name = words[1].removeprefix("--name=")
+    print("\n".join(job.number for job in cluster.jobs if job.options["job-name"] == name))
+
+
 def scancel(cluster: SlurmCluster, words: list[str]) -> None:
+    if words[0].startswith("--name="):
+        for job in cluster.jobs:
+            if job.options["job-name"] == words[0].removeprefix("--name="):
+                job.note("cancel")
+        return
     job = SlurmJob(cluster.folder / f"job-{words[-1]}")
     assert job.folder.is_dir()
     if words[0].startswith("--signal="):

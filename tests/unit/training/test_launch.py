@@ -38,7 +38,7 @@ def test_a_node_that_does_not_share_the_run_folder_says_so(tmp_path: Path) -> No
         "localhost:1",
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 1
+    assert done.returncode == launch.NO_RUN_FOLDER
     assert f"{tmp_path}/job.json: not there on" in done.stderr
     assert "storage that all nodes and the machine of the command share" in done.stderr
 
@@ -73,6 +73,21 @@ def test_a_node_whose_ranks_have_not_begun_just_ends(monkeypatch: pytest.MonkeyP
     assert end.value.code == 128 + signal.SIGTERM
 
 
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"SLURM_NODEID": "0"}, ",is_host=true"),
+        ({"SLURM_NODEID": "3"}, ",is_host=false"),
+        ({"JOB_COMPLETION_INDEX": "0"}, ",is_host=true"),
+        ({"JOB_COMPLETION_INDEX": "1"}, ",is_host=false"),
+        ({"SLURM_NODEID": "1", "JOB_COMPLETION_INDEX": "0"}, ",is_host=false"),
+        ({}, ""),
+    ],
+)
+def test_the_first_node_is_where_the_others_meet(environment: dict[str, str], told: str) -> None:
+    assert launch._hosting(environment) == told
+
+
 @pytest.mark.parametrize("section", ["slurm", "kubernetes"])
 def test_every_key_of_a_launcher_says_what_it_means(section: str) -> None:
     inner: Any = LaunchParams.model_fields[section].annotation
@@ -83,7 +98,9 @@ def test_every_key_of_a_launcher_says_what_it_means(section: str) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"nodes": 2}, "nodes=2 needs launcher slurm or kubernetes"),
+        ({"nodes": 2}, "nodes=2 needs launcher slurm or kubernetes; local is one machine"),
+        ({"time_limit": 24}, r"time_limit=24\.0 needs launcher slurm or kubernetes"),
+        ({"gpus_per_node": 0}, "gpus_per_node=0 needs launcher slurm or kubernetes"),
         ({"slurm": {"partition": "gpu\n#SBATCH --uid=0"}}, r"launch\.slurm\.partition: .*match pattern"),
         ({"slurm": {"options": ["rm"]}}, r"launch\.slurm\.options\.0: .*match pattern"),
         ({"slurm": {"options": ["--exclusive\nrm"]}}, r"launch\.slurm\.options\.0: .*match pattern"),

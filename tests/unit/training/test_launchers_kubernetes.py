@@ -35,6 +35,7 @@ class ApiServer:
     errors: list[int] = field(default_factory=list)
     requests: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     keep_deleted: bool = False
+    refused: str = ""
 
     def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         url = urlsplit(path)
@@ -42,6 +43,8 @@ class ApiServer:
         if self.errors:
             return self.errors.pop(0), {"message": "etcd is compacting"}
         kind, name = url.path.split("/")[-2:]
+        if method == "POST" and name == self.refused:
+            return 403, {"message": "exceeded quota"}
         if method == "POST":
             return self._create(f"{name}/{body['metadata']['name']}", body)
         if url.path.endswith("/log"):
@@ -214,6 +217,7 @@ def test_a_job_waits_runs_completes_and_is_cleared_away(
     [
         ({}, terminated("p", reason="OOMKilled", exitCode=137), "out of memory", "pod p was out of memory"),
         ({}, terminated("p", exitCode=139), None, "pod p ended with exit code 139"),
+        ({}, terminated("p", exitCode=66), "user error", "pod p does not see the run folder"),
         ({"reason": "DeadlineExceeded"}, None, "time limit", "DeadlineExceeded"),
         ({"message": "Pod p has condition DisruptionTarget matching"}, None, "preempted", "Pod p"),
         (
@@ -324,6 +328,54 @@ def test_a_refused_job_is_told_with_its_reason_and_forgotten(
     with pytest.raises(UserError, match="start again to see whether the job is there"):
         launcher.start(run, 2, {})
     assert LaunchRecord.read(run) is not None
+
+
+def test_a_refused_service_leaves_no_job(
+    run: RunFolder, launcher: KubernetesLauncher, server: ApiServer
+) -> None:
+    server.refused = "services"
+    with pytest.raises(UserError, match=r"create_namespaced_service: 403.*exceeded quota"):
+        launcher.start(run, 2, {})
+    assert server.objects == {}
+    assert LaunchRecord.read(run) is None
+
+
+def test_an_interrupted_creation_leaves_no_job(
+    run: RunFolder, launcher: KubernetesLauncher, server: ApiServer
+) -> None:
+    launcher.cancel(run)
+    launch = launcher.start(run, 2, {})
+    launcher.cancel(run)
+    assert f"jobs/{launch.record.name}" not in server.objects
+    assert LaunchRecord.read(run) is None
+
+
+def test_a_job_has_not_ended_before_its_pods_have(
+    run: RunFolder, launcher: KubernetesLauncher, server: ApiServer
+) -> None:
+    launch = launcher.start(run, 2, {})
+    server.status = {"active": 2, "ready": 2}
+    launch.poll.wait_for_end(0.1)
+    server.pods = [{"metadata": {"name": "name-0"}, "status": {"phase": "Running"}}]
+    server.status = {"active": 1, "ready": 1}
+    launch.poll.wait_for_end(0.1)
+    assert launch.phase() == "running", "a job that ran is in no queue"
+    server.status = {"conditions": [FAILED]}
+    assert not launch.poll.wait_for_end(0.1)
+    server.objects.clear()
+    assert not launch.poll.wait_for_end(0.1)
+    server.pods = []
+    assert launch.poll.wait_for_end(5)
+
+
+def test_the_logs_of_a_job_that_is_stopped_are_kept(
+    run: RunFolder, launcher: KubernetesLauncher, server: ApiServer
+) -> None:
+    launch = launcher.start(run, 2, {})
+    server.pods = [terminated("name-0")]
+    launch.request_stop()
+    launch.end()
+    assert run.log.read_text().count("what name-0 printed") == 1
 
 
 def test_an_image_that_cannot_be_pulled_is_told_and_the_job_deleted(

@@ -14,6 +14,7 @@ from slurm_cluster import SlurmCluster
 from unimol2_tasks.errors import ParameterError, UserError
 from unimol2_tasks.params import LaunchParams
 from unimol2_tasks.training.job import RunFolder
+from unimol2_tasks.training.launch import NO_RUN_FOLDER
 from unimol2_tasks.training.launchers.local import LocalLauncher
 from unimol2_tasks.training.launchers.record import LaunchRecord
 from unimol2_tasks.training.launchers.slurm import SlurmLaunch, SlurmLauncher
@@ -95,6 +96,9 @@ def test_values_reach_the_ranks_as_they_are_and_are_never_run(
     monkeypatch.setenv("DVC_EXP_NAME", "outer")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.setenv("INHERITED", "yes")
+    monkeypatch.setenv("SBATCH_TIMELIMIT", "1")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("PREFECT_API_KEY", "secret")
     cluster.set(step="true")
     launch = launcher(gpus_per_node=0, slurm={"setup": ["export LOADED=1"]}).start(
         run, 4, {"HOSTILE": HOSTILE}
@@ -105,6 +109,8 @@ def test_values_reach_the_ranks_as_they_are_and_are_never_run(
     assert environment["LOADED"] == environment["INHERITED"].replace("yes", "1")
     # The cores of the nodes are shared out there; the metrics are not those of a DVC stage around.
     assert not {"DVC_EXP_NAME", "OMP_NUM_THREADS"} & environment.keys()
+    assert "SBATCH_TIMELIMIT" not in environment, "it would replace the script's"
+    assert not {"AWS_SECRET_ACCESS_KEY", "PREFECT_API_KEY"} & environment.keys()
     words = json.loads(cluster.jobs[0].known("srun") or "")
     assert words[words.index("-m") + 1 :] == [
         "unimol2_tasks.training.launch", str(run.path), "--ranks", "2", "--nodes", "2",
@@ -162,6 +168,39 @@ def test_a_job_whose_number_was_never_written_down_is_found_by_its_name(
     assert launcher().attach(run) is None
 
 
+def test_a_job_that_accounting_does_not_know_yet_is_not_submitted_again(
+    cluster: SlurmCluster, run: RunFolder
+) -> None:
+    cluster.set(step="sleep 60", sacct_lags=True)
+    submitted = launcher().start(run, 2, {})
+    LaunchRecord("slurm", submitted.record.name).write(run)
+    found = launcher().attach(run)
+    assert found is not None
+    assert found.name == "Slurm job 1001"
+    assert found.phase() == "waiting"
+
+
+def test_an_interrupted_submission_leaves_no_job(cluster: SlurmCluster, run: RunFolder) -> None:
+    cluster.set(step="sleep 60")
+    submitted = launcher().start(run, 2, {})
+    LaunchRecord("slurm", submitted.record.name).write(run)
+    launcher().cancel(run)
+    until(ended(submitted))
+    assert submitted.ending().reason == "stopped"
+    assert LaunchRecord.read(run) is not None, "the next start makes sure"
+    assert launcher().attach(run) is None
+    assert LaunchRecord.read(run) is None
+
+
+def test_an_interrupted_start_cancels_the_job_that_it_knows(cluster: SlurmCluster, run: RunFolder) -> None:
+    cluster.set(step="sleep 60")
+    launcher().cancel(run)
+    launcher().start(run, 2, {})
+    launcher().cancel(run)
+    assert cluster.jobs[0].known("ended") == "CANCELLED by 1000"
+    assert LaunchRecord.read(run) is None
+
+
 def test_a_job_that_was_being_cancelled_is_not_followed(cluster: SlurmCluster, run: RunFolder) -> None:
     cluster.set(step="trap '' TERM; sleep 60")
     launch = launcher().start(run, 2, {})
@@ -204,6 +243,16 @@ def test_a_job_that_stops_at_slurms_notice_has_had_its_time(cluster: SlurmCluste
     assert "ended as FAILED" in launch.ending().account
 
 
+def test_a_node_that_does_not_see_the_run_folder_is_the_users_error(
+    cluster: SlurmCluster, run: RunFolder
+) -> None:
+    cluster.set(step=f"exit {NO_RUN_FOLDER}")
+    launch = launcher().start(run, 2, {})
+    until(ended(launch))
+    assert launch.ending().reason == "user error"
+    assert f"a node does not see {run.path}" in launch.ending().account
+
+
 def test_a_job_that_failed_without_a_log_points_at_the_storage(cluster: SlurmCluster, run: RunFolder) -> None:
     cluster.set(step="false")
     launch = launcher().start(run, 2, {})
@@ -244,7 +293,22 @@ def test_a_job_that_slurm_refuses_is_told_with_its_reason_and_forgotten(
     with pytest.raises(UserError, match=r"sbatch refused .*slurm\.sh: .*Invalid partition name"):
         launcher().start(run, 2, {})
     assert LaunchRecord.read(run) is None
-    cluster.set(sbatch_error="Socket timed out on send/recv operation")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Socket timed out on send/recv operation",
+        "Unable to contact slurm controller (connect failure)",
+        "Zero Bytes were transmitted or received",
+        "Connection reset by peer",
+        "Transport endpoint is not connected",
+    ],
+)
+def test_a_job_that_slurm_may_have_taken_is_not_forgotten(
+    cluster: SlurmCluster, run: RunFolder, message: str
+) -> None:
+    cluster.set(sbatch_error=message)
     with pytest.raises(UserError, match=r"start again to see whether the job is there"):
         launcher().start(run, 2, {})
     assert LaunchRecord.read(run) is not None

@@ -60,15 +60,22 @@ class ScriptedLauncher:
     left_alive: ScriptedLaunch | None = None
     started: list[ScriptedLaunch] = field(default_factory=list)
     environment: Mapping[str, str] = field(default_factory=dict)
+    interrupted: bool = False
+    cancelled: bool = False
 
     def attach(self, _: RunFolder) -> ScriptedLaunch | None:
         found, self.left_alive = self.left_alive, None
         return found
 
     def start(self, _: RunFolder, __: int, environment: Mapping[str, str]) -> ScriptedLaunch:
+        if self.interrupted:
+            raise KeyboardInterrupt
         self.environment = environment
         self.started.append(self.launches[len(self.started)])
         return self.started[-1]
+
+    def cancel(self, _: RunFolder) -> None:
+        self.cancelled = True
 
 
 def step(number: int) -> Callable[[RunFolder], Any]:
@@ -191,3 +198,18 @@ def test_a_launch_that_is_interrupted_is_asked_to_stop_and_given_its_grace(run: 
     with pytest.raises(KeyboardInterrupt):
         go(interrupted)
     assert interrupted.calls == ["request_stop", "end"]
+
+
+def test_an_interrupted_submission_is_cancelled(
+    run: RunFolder, tiny_params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher = ScriptedLauncher([], interrupted=True)
+    monkeypatch.setattr(supervisor, "launcher_for", lambda _: launcher)
+    with pytest.raises(KeyboardInterrupt):
+        supervise(Job(kind="pretrain", dataset=run.path, params=tiny_params), run, ranks=2)
+    assert launcher.cancelled
+
+
+def test_what_only_a_person_can_change_is_told_by_the_launcher_too(run: RunFolder, go: Any) -> None:
+    with pytest.raises(UserError, match="a node does not see the folder"):
+        go(ScriptedLaunch(lambda _: None, run, Ending("user error", "a node does not see the folder")))

@@ -12,7 +12,13 @@ from unimol2_tasks.params import LaunchParams
 from unimol2_tasks.training.job import RunFolder
 from unimol2_tasks.training.launch import STACKS, request_file
 from unimol2_tasks.training.launchers.kubernetes_api import Cluster, Refused, connect
-from unimol2_tasks.training.launchers.kubernetes_end import ending_of, finished, why_it_cannot_start
+from unimol2_tasks.training.launchers.kubernetes_end import (
+    alive,
+    begun,
+    ending_of,
+    finished,
+    why_it_cannot_start,
+)
 from unimol2_tasks.training.launchers.kubernetes_manifest import job_manifest, service_manifest
 from unimol2_tasks.training.launchers.launcher import Ending, Phase
 from unimol2_tasks.training.launchers.poll import NoAnswer, Poll
@@ -63,6 +69,12 @@ class KubernetesLauncher:
         _log.info("created %s", launch.name)
         return launch
 
+    def cancel(self, run: RunFolder) -> None:
+        """Delete the job of this run, also one whose creation was interrupted."""
+        record = LaunchRecord.read(run)
+        if record is not None:
+            self._follow(run, record).end()
+
     def _follow(self, run: RunFolder, record: LaunchRecord) -> "KubernetesLaunch":
         cluster = self.connect(self.params.kubernetes.namespace)
         return KubernetesLaunch(run, record, cluster, self.params, self.grace)
@@ -89,6 +101,7 @@ class KubernetesLaunch:
     grace: float
     poll: Poll = field(init=False)
     _ending: Ending = field(default_factory=Ending)
+    _begun: bool = False
 
     def __post_init__(self) -> None:
         self.poll = Poll(self._ask, self.params.poll_seconds)
@@ -137,7 +150,12 @@ class KubernetesLaunch:
 
     def _create_service(self, job: Any) -> None:
         service = service_manifest(self.record.name, self.cluster.namespace, job.metadata.uid)
-        self.cluster.create_service(service)
+        try:
+            self.cluster.create_service(service)
+        except Refused:
+            # Without it the pods would wait for each other in vain.
+            self.end()
+            raise
 
     def phase(self) -> Phase:
         """What the API last said.
@@ -148,9 +166,10 @@ class KubernetesLaunch:
         return self.poll()
 
     def request_stop(self) -> None:
-        """Delete the job: its pods get SIGTERM and their grace."""
+        """Delete the job: its pods get SIGTERM and their grace, and their logs go with them."""
         self._stopping()
         self.cluster.delete_job(self.record.name)
+        self._keep_logs()
 
     def dump_stacks(self) -> None:
         """Through the run folder, which all pods watch."""
@@ -179,16 +198,16 @@ class KubernetesLaunch:
         self.poll.hurry()
 
     def _ask(self) -> Phase:
-        job = self.cluster.job(self.record.name)
-        if job is None:
-            self._ending = Ending("stopped", f"{self.name} was deleted")
+        job, pods = self.cluster.job(self.record.name), self.cluster.pods(self.record.name)
+        if (job is None or finished(job) is not None) and not any(alive(pod) for pod in pods):
+            deleted = Ending("stopped", f"{self.name} was deleted")
+            self._ending = deleted if job is None else ending_of(job, pods)
             return "ended"
-        if finished(job) is not None:
-            self._ending = ending_of(job, self.cluster.pods(self.record.name))
-            return "ended"
-        if (job.status.ready or 0) >= self.params.nodes:
+        # A rank that ends or is not ready for a while does not put the others back into a queue.
+        self._begun = self._begun or (job is not None and begun(job, self.params.nodes))
+        if self._begun:
             return "running"
-        obstacle = why_it_cannot_start(self.cluster.pods(self.record.name))
+        obstacle = why_it_cannot_start(pods)
         if obstacle is not None and not self.record.stopping:
             raise UserError(obstacle)
         return "waiting"

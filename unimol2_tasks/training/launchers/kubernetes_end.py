@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from unimol2_tasks.training.launch import NO_RUN_FOLDER
 from unimol2_tasks.training.launchers.launcher import Ending
 
 _PULLING_IS_IN_VAIN = frozenset({"ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"})
@@ -45,6 +46,17 @@ def ending_of(job: Any, pods: Iterable[Any]) -> Ending:
     return Ending(reasons[0] if reasons else None, "; ".join(told))
 
 
+def alive(pod: Any) -> bool:
+    """Whether a pod may still write into the run folder, or come to do so."""
+    return pod.status.phase in ("Pending", "Running")
+
+
+def begun(job: Any, nodes: int) -> bool:
+    """Whether all pods of a job run, or one of them has even ended."""
+    status = job.status
+    return (status.ready or 0) >= nodes or bool(status.succeeded or status.failed)
+
+
 def finished(job: Any) -> Any:
     """The condition under which a job has ended, all its pods with it; None: it has not.
 
@@ -79,6 +91,8 @@ def _of_pod(pod: Any) -> tuple[str | None, str]:
         ended = status.state.terminated if status.state else None
         if ended is not None and ended.reason == "OOMKilled":
             return "out of memory", f"pod {name} was out of memory"
+        if ended is not None and ended.exit_code == NO_RUN_FOLDER:
+            return "user error", f"pod {name} does not see the run folder; is it on the claim?"
         if ended is not None and ended.exit_code:
             return None, f"pod {name} ended with exit code {ended.exit_code}"
     return None, ""

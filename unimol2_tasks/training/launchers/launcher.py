@@ -9,6 +9,7 @@ from unimol2_tasks.training.job import RunFolder
 
 Phase = Literal["waiting", "running", "ended"]
 """waiting: in a queue, or without all its nodes; the clock of hangs stands still."""
+_NOT_FOR_RANKS = ("DVC_", "AWS_", "PREFECT_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,14 @@ class Launcher(Protocol):
             UserError: The ranks cannot be started this way.
         """
 
+    def cancel(self, run: RunFolder) -> None:
+        """End what an `attach` or `start` that was interrupted may have left alive."""
+
 
 def inherited_environment() -> dict[str, str]:
     """This process's environment, for the ranks.
 
-    The worker's metrics are not those of the DVC stage that it may run in; the artifact's are.
+    The worker's metrics are not those of the DVC stage that it may run in; the artifact's are. Ranks read
+    and write files only, so that they need no credentials of S3 or Prefect.
     """
-    return {name: value for name, value in os.environ.items() if not name.startswith("DVC_")}
+    return {name: value for name, value in os.environ.items() if not name.startswith(_NOT_FOR_RANKS)}

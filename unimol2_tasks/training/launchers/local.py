@@ -48,6 +48,9 @@ class LocalLauncher:
             )
         return LocalLaunch(process)
 
+    def cancel(self, run: RunFolder) -> None:
+        """Nothing: a local launch dies with the process that started it."""
+
     def _command(self, run: RunFolder, ranks: int) -> list[str]:
         folder, parent = str(run.path.absolute()), str(os.getpid())
         if self.distributed:

@@ -3,14 +3,12 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from unimol2_tasks.training.launchers.launcher import Phase
 
 _log = logging.getLogger(__name__)
 _WARN_SECONDS = 600.0
-# From then on a launch counts as running, so that a run that stands still is noticed all the same.
-_SILENCE_SECONDS = 1800.0
 
 
 class NoAnswer(Exception):  # noqa: N818 - nothing is known, not even that something went wrong
@@ -31,7 +29,6 @@ class Poll:
     seconds: float
     phase: Phase = "waiting"
     _next: float = 0.0
-    _answered: float = field(default_factory=time.monotonic)
     _warned: float = -_WARN_SECONDS
 
     def __call__(self) -> Phase:
@@ -61,7 +58,3 @@ class Poll:
             if now - self._warned >= _WARN_SECONDS:
                 self._warned = now
                 _log.warning("%s; asked again every %g s", problem, self.seconds)
-            if now - self._answered > _SILENCE_SECONDS:
-                self.phase = "running"
-            return
-        self._answered = now

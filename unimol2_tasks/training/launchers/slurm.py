@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import LaunchParams
 from unimol2_tasks.training.job import RunFolder
-from unimol2_tasks.training.launch import STACKS, request_file
+from unimol2_tasks.training.launch import NO_RUN_FOLDER, STACKS, request_file
 from unimol2_tasks.training.launchers.launcher import Ending, Phase
 from unimol2_tasks.training.launchers.poll import NoAnswer, Poll
 from unimol2_tasks.training.launchers.record import LaunchRecord, refuse_launch_of_another_kind
@@ -19,6 +19,7 @@ from unimol2_tasks.training.launchers.slurm_commands import (
     sacct,
     sbatch,
     scancel,
+    squeue,
 )
 from unimol2_tasks.training.launchers.slurm_script import batch_script
 
@@ -98,6 +99,16 @@ class SlurmLauncher:
         _log.info("submitted Slurm job %s", record.job)
         return self._follow(run, record)
 
+    def cancel(self, run: RunFolder) -> None:
+        """Cancel the job of this run, also one whose number is not known; the next start makes sure."""
+        record = LaunchRecord.read(run)
+        if record is not None and record.job is not None:
+            self._follow(run, record).end()
+        elif record is not None:
+            # The record stays: a submission that was interrupted may still be on its way.
+            replace(record, stopping=True).write(run)
+            scancel(f"--name={record.name}")
+
     def _follow(self, run: RunFolder, record: LaunchRecord) -> "SlurmLaunch":
         return SlurmLaunch(run, record, self.params.poll_seconds, self.notice)
 
@@ -158,6 +169,8 @@ class SlurmLaunch:
         told = f"{self.name} ended as {account.state}, exit code {account.exit_code}"
         if account.state not in ("COMPLETED", "OUT_OF_MEMORY", "NODE_FAIL") and self._had_its_time(account):
             return Ending("time limit", told)
+        if account.exit_code.partition(":")[0] == str(NO_RUN_FOLDER):
+            return Ending("user error", f"{told}: a node does not see {self.run.path}")
         if not self.run.log.is_file():
             told += (
                 f" and wrote no log; is {self.run.path} on storage that its nodes share with this machine?"
@@ -190,10 +203,12 @@ def _find(record: LaunchRecord) -> LaunchRecord | None:
     """The record with the number of its job, or None where none was submitted under its name.
 
     Raises:
-        UserError: sacct does not answer, so that nobody knows.
+        UserError: Slurm does not answer, so that nobody knows.
     """
     try:
-        found = sacct(f"--name={record.name}", "--starttime=now-30days")
+        found = [account.job for account in sacct(f"--name={record.name}", "--starttime=now-30days")]
+        # Accounting lags behind the controller, which forgets what ended minutes ago.
+        found = found or squeue(record.name)
     except NoAnswer as problem:
         raise UserError(f"{problem}; it is needed to see whether this run has a job already") from None
-    return replace(record, job=found[-1].job) if found else None
+    return replace(record, job=found[-1]) if found else None

@@ -1,4 +1,4 @@
-"""Slurm's commands: sbatch, sacct, scancel."""
+"""Slurm's commands: sbatch, sacct, squeue, scancel."""
 
 import logging
 import subprocess
@@ -10,6 +10,20 @@ from unimol2_tasks.training.launchers.poll import NoAnswer
 
 _log = logging.getLogger(__name__)
 _COMMAND_SECONDS = 120.0
+_CONNECTION_TROUBLES = (
+    "timed out",
+    "unable to contact",
+    "zero bytes were transmitted",
+    "socket error",
+    "connection",
+    "transport endpoint",
+    "send failure",
+    "receive failure",
+    "broken pipe",
+)
+"""How sbatch tells that the controller's answer is missing, not that it was no."""
+_OF_THIS_PROCESS = ("SLURM_", "SBATCH_", "SQUEUE_", "SCANCEL_", "SACCT_")
+"""Variables of the job that this very process runs in, and options that would replace those given here."""
 
 
 class Account(NamedTuple):
@@ -39,7 +53,7 @@ def sbatch(script: str) -> str:
     if not done.returncode:
         return done.stdout.strip().partition(";")[0]
     message = done.stderr.strip()
-    if any(words in message.lower() for words in ("timed out", "unable to contact")):
+    if done.returncode < 0 or any(words in message.lower() for words in _CONNECTION_TROUBLES):
         raise SubmissionUncertain(f"sbatch {script}: {message}; start again to see whether the job is there")
     raise UserError(f"sbatch refused {script}: {message}")
 
@@ -60,6 +74,18 @@ def sacct(*selection: str) -> list[Account]:
     rows = [line.split("|") for line in done.stdout.splitlines()]
     # "CANCELLED by 1000" and "RUNNING+" are one word to us.
     return [Account(row[0], row[1].split()[0].rstrip("+"), *row[2:]) for row in rows if len(row) == 5]
+
+
+def squeue(name: str) -> list[str]:
+    """The numbers of our jobs of a name that the controller holds; accounting may not know them yet.
+
+    Raises:
+        NoAnswer: Nothing, for now.
+    """
+    done = _command("squeue", "--me", f"--name={name}", "--states=all", "--noheader", "--format=%A")
+    if done.returncode:
+        raise NoAnswer(f"squeue failed: {done.stderr.strip()}")
+    return done.stdout.split()
 
 
 def scancel(*arguments: str) -> None:
@@ -83,5 +109,7 @@ def _command(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def _ours_alone(name: str) -> bool:
-    """Whether a variable is about the job or the cores that this very process runs in."""
-    return name == "OMP_NUM_THREADS" or (name.startswith("SLURM_") and not name.startswith("SLURM_CONF"))
+    """Whether a variable is not for Slurm's commands; which cluster to talk to is."""
+    return name == "OMP_NUM_THREADS" or (
+        name.startswith(_OF_THIS_PROCESS) and not name.startswith("SLURM_CONF")
+    )
