@@ -59,10 +59,12 @@ def show(rows: list[dict[str, str]], metrics: dict[str, float]) -> None:
 def draw(rows: list[dict[str, str]], metrics: dict[str, float], path: Path) -> None:
     figure, axes = plt.subplots(1, len(PARTS), figsize=(14, 3.2), layout="constrained")
     for axis, (part, name) in zip(axes, PARTS.items(), strict=True):
+        floor = metrics[f"floor/{part}"]
         axis.plot(*points(rows, f"train/{part}"), color="0.7", linewidth=0.8, label="training")
         axis.plot(*points(rows, f"valid/{part}"), color="C0", label="validation")
-        axis.axhline(metrics[f"floor/{part}"], color="C3", linestyle="--", linewidth=1, label="floor")
-        axis.set(title=name, xlabel="step")
+        axis.axhline(floor, color="C3", linestyle="--", linewidth=1, label="floor")
+        # From nothing to a little above the floor or, for a share, to all; the untrained start is far off.
+        axis.set(title=name, xlabel="step", ylim=(0, 1 if part == "accuracy" else 1.1 * floor))
         axis.title.set_fontsize(9)
     axes[0].legend(fontsize=8)
     # Without the date, so that the same curve gives the same file.
