@@ -21,7 +21,7 @@ PARAMS = PrepareParams(
     conformers=1, workers=2, conformer_timeout=5, max_atoms=100, split="random", unit_rows=256
 )
 PEPTIDE = "N[C@@H](C)C(=O)" * 120 + "O"
-HUGE_RING = "C1" + "C" * 90 + "C1"
+HUGE_RING = "C1" + "C" * 46 + "C1"
 
 # What is written into the SMILES column, and what the ledger must say; None: it is a molecule.
 DAMAGE: list[tuple[str, str | None]] = [
