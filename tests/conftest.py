@@ -1,10 +1,12 @@
 """Fixtures shared by all tests: small real artifacts, made once per test process."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+from slurm_cluster import SlurmCluster
 
 # One thread each: the tests run in several processes at once on small machines.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -116,3 +118,13 @@ def tiny_predictor(
         finetune.FinetuneInputs(tiny_dataset.uri, tiny_model.uri),
         str(tiny_artifacts / "predictor"),
     )
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlurmCluster]:
+    """A Slurm of this machine, whose commands come first on PATH; nothing of it outlives the test."""
+    cluster = SlurmCluster(tmp_path / "cluster")
+    cluster.install()
+    monkeypatch.setenv("PATH", str(cluster.bin), prepend=":")
+    yield cluster
+    cluster.shut_down()

@@ -59,7 +59,6 @@ def _run_folder(job: Job, training: TrainingParams, recipe: Recipe, out: str, st
 def _publish(run: RunFolder, recipe: Recipe, out: str, store: Store, seconds: float) -> ArtifactRef:
     # A result that an earlier start had left was made with the values of that start.
     made = Job.model_validate_json(run.job.read_text(encoding="utf-8"))
-    training = made.params.pretrain if made.kind == "pretrain" else made.params.finetune
     facts = {
         "seconds": round(seconds, 1),
         **(read_json(run.speed) or {}),
@@ -67,7 +66,7 @@ def _publish(run: RunFolder, recipe: Recipe, out: str, store: Store, seconds: fl
     }
     with store.draft(out) as draft:
         shutil.copytree(run.result, draft, dirs_exist_ok=True)
-        return store.publish(draft, out, _with_section(recipe, made, determining(training)), run=facts)
+        return store.publish(draft, out, _with_section(recipe, made, determining(made.training)), run=facts)
 
 
 def _with_section(recipe: Recipe, job: Job, values: dict[str, Any]) -> Recipe:

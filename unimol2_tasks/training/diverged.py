@@ -1,6 +1,5 @@
 """What is kept of a run that diverged: its weights and the batch that broke it, for `unimol2 replay`."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from unimol2_model.weights import write_weights
 from unimol2_tasks.datasets.dataset import MoleculeDataset
 from unimol2_tasks.datasets.order import Visit
 from unimol2_tasks.training.engine import full_weights
-from unimol2_tasks.training.job import RunFolder, write_json
+from unimol2_tasks.training.job import Job, RunFolder, write_json
 from unimol2_tasks.training.network import WEIGHTS
 
 BATCH = "batch.json"
@@ -36,12 +35,11 @@ def keep_for_replay(
         run.diverged.mkdir()
         write_weights(weights, network.config, run.diverged / WEIGHTS)
         shutil.copyfile(run.job, run.diverged / run.job.name)
-        job = json.loads(run.job.read_text(encoding="utf-8"))
-        training = job["params"][job["kind"]]
+        training = Job.model_validate_json(run.job.read_text(encoding="utf-8")).training
         batch = {
             "step": step,
-            "seed": training["seed"],
-            "precision": training["precision"],
+            "seed": training.seed,
+            "precision": training.precision,
             "indices": [visit.index for visit in visits],
             "epochs": [visit.epoch for visit in visits],
             "ids": [dataset.id(visit.index) for visit in visits],

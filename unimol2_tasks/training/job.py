@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from unimol2_tasks.artifacts.drafts import sync_tree
-from unimol2_tasks.params import Params
+from unimol2_tasks.params import Params, TrainingParams
 
 
 class Stopped(Exception):  # noqa: N818 - nothing went wrong
@@ -30,6 +30,19 @@ class Job(BaseModel):
     model: Path | None = None
     """A local model or predictor folder; none: from scratch."""
     params: Params
+
+    @property
+    def training(self) -> TrainingParams:
+        """The parameters that a training job trains with.
+
+        Raises:
+            ValueError: It does not train.
+        """
+        if self.kind == "pretrain":
+            return self.params.pretrain
+        if self.kind == "finetune":
+            return self.params.finetune
+        raise ValueError(f"a {self.kind} job does not train")
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,9 +173,12 @@ class Loop:
 
     def _stop_if_asked(self, curve: Curve, checkpoints: Checkpoints) -> None:
         if self._asked_to_stop():
-            self._save(curve, checkpoints)
-            checkpoints.close()
-            raise Stopped(f"stopped after step {self.state.step}")
+            self._stop(curve, checkpoints)
+
+    def _stop(self, curve: Curve, checkpoints: Checkpoints) -> NoReturn:
+        self._save(curve, checkpoints)
+        checkpoints.close()
+        raise Stopped(f"stopped after step {self.state.step}")
 
     def _asked_to_stop(self) -> bool:
         """Whether any rank was; all must ask equally often."""
@@ -203,9 +206,7 @@ class Loop:
         with self.trained.telemetry.during("validating"):
             metrics = self.validate(self._asked_to_stop)
             if metrics is None:
-                self._save(curve, checkpoints)
-                checkpoints.close()
-                raise Stopped(f"stopped in the validation after step {step}")
+                self._stop(curve, checkpoints)
             _refuse_divergence(step, metrics)
             curve.add(step, metrics)
             best = self.state.judge(metrics["valid/loss"])

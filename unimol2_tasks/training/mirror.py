@@ -160,9 +160,8 @@ class CheckpointMirror:
     def _keep(self) -> int | None:
         """What the ranks were told, who may have been launched with another value than is asked for now."""
         try:
-            job = Job.model_validate_json(self.run.job.read_text(encoding="utf-8"))
+            text = self.run.job.read_text(encoding="utf-8")
+            return Job.model_validate_json(text).training.keep_checkpoints
         except (FileNotFoundError, ValueError):
             # The supervisor is about to write it; the next checkpoint is soon enough to prune.
             return None
-        training = job.params.pretrain if job.kind == "pretrain" else job.params.finetune
-        return training.keep_checkpoints

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from unimol2_model import ModelConfig
-from unimol2_model.flops import forward_flops
+from unimol2_model.flops import training_flops
 from unimol2_tasks.datasets.collation import LabelledBatch
 from unimol2_tasks.params import TrainingParams
 from unimol2_tasks.training.engine import build_engine, full_weights
@@ -25,13 +25,11 @@ class Trained:
         engine: DeepSpeed's, around an objective whose network is its `model`.
         average: The moving average of the weights that is published in their place, or None.
         telemetry: Measures the training.
-        passes: Forward passes that a training step costs: 3, and 4 where activations are computed again.
     """
 
     engine: Any
     average: MovingAverage | None
     telemetry: Telemetry
-    passes: int
 
     @property
     def device(self) -> torch.device:
@@ -52,8 +50,9 @@ class Trained:
 
     def operations(self, batch: LabelledBatch) -> float:
         """Floating-point operations of training on a batch, those of its padding left out."""
+        model = self.engine.module.model
         atoms = batch.molecules.atom_mask.sum(dim=1).tolist()
-        return self.passes * float(sum(_forward(self.engine.module.model.config, n) for n in atoms))
+        return float(sum(_operations(model.config, n, model.backbone.checkpoint_activations) for n in atoms))
 
 
 def prepare_training(
@@ -91,9 +90,9 @@ def prepare_training(
         else MovingAverage(engine, averaged, params.ema_decay)
     )
     telemetry = Telemetry(device, peak_tflops(params, device), params.ranks)
-    return Trained(engine, average, telemetry, 4 if params.checkpoint_activations else 3)
+    return Trained(engine, average, telemetry)
 
 
 @lru_cache(maxsize=2048)
-def _forward(config: ModelConfig, atoms: int) -> int:
-    return forward_flops(config, atoms)
+def _operations(config: ModelConfig, atoms: int, checkpoint_activations: bool) -> int:
+    return training_flops(config, atoms, checkpoint_activations=checkpoint_activations)

@@ -1,19 +1,15 @@
 """Training jobs that share one start of their ranks."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from training_jobs import in_ranks
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.params import Params, parse_params
 from unimol2_tasks.training.job import Job, RunFolder
-
-_SCRIPT = Path(__file__).with_name("training_jobs.py")
 
 
 class Train(Protocol):
@@ -51,15 +47,7 @@ def _without_dropout(params: Params, kind: str, changes: Mapping[str, Any]) -> P
 
 
 def _run_ranks(ranks: int, runs: list[RunFolder]) -> None:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"]
-    done = subprocess.run(
-        [*torchrun, str(_SCRIPT), *(str(run.path) for run in runs)],
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = in_ranks(ranks, runs)
     # As the supervisor does: by what was left behind, not by an exit code.
     unfinished = [run.path.name for run in runs if not (run.result.is_dir() or run.failure.exists())]
     assert not unfinished, f"{unfinished}: exit code {done.returncode}\n{done.stderr[-3000:]}"

@@ -4,11 +4,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from slurm_cluster import SlurmCluster
 
@@ -16,15 +15,6 @@ from unimol2_tasks.artifacts.manifest import MANIFEST, ArtifactRef
 from unimol2_tasks.params import Params, parse_params
 from unimol2_tasks.stages import pretrain
 from unimol2_tasks.training.job import RunFolder, read_json
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlurmCluster]:
-    cluster = SlurmCluster(tmp_path / "cluster")
-    cluster.install()
-    monkeypatch.setenv("PATH", str(cluster.bin), prepend=":")
-    yield cluster
-    cluster.shut_down()
 
 
 def on_slurm(params: Params, **training: Any) -> Params:

@@ -1,19 +1,16 @@
 """Going on with another number of ranks or another ZeRO stage: the same training, to rounding."""
 
 import csv
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from training_jobs import in_ranks
 
 from unimol2_tasks.training.job import Job, RunFolder
 
-_SCRIPT = Path(__file__).with_name("training_jobs.py")
 _MIDDLE = "step-000000004"
 # Sums over 2 ranks round differently from those over 1, and Adam amplifies that where gradients are small;
 # the losses of 12 steps were found to agree to 2e-7.
@@ -76,15 +73,7 @@ def _from_the_middle(run: RunFolder, path: Path, changes: Mapping[str, Any]) -> 
 
 
 def _run_ranks(ranks: int, runs: list[RunFolder]) -> None:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"]
-    done = subprocess.run(
-        [*torchrun, str(_SCRIPT), *(str(run.path) for run in runs)],
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = in_ranks(ranks, runs)
     unfinished = [run.path.name for run in runs if not run.result.is_dir()]
     assert not unfinished, f"{unfinished}: exit code {done.returncode}\n{done.stderr[-3000:]}"
 

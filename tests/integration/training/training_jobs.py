@@ -3,7 +3,10 @@
 Started by torchrun with the run folders as arguments.
 """
 
+import os
+import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from unimol2_tasks.errors import UserError
@@ -11,6 +14,19 @@ from unimol2_tasks.training.engine import leave_distributed
 from unimol2_tasks.training.finetune import finetune
 from unimol2_tasks.training.job import Job, RunFolder, write_json
 from unimol2_tasks.training.pretrain import pretrain
+
+
+def in_ranks(ranks: int, runs: Sequence[RunFolder]) -> subprocess.CompletedProcess[str]:
+    """Run these jobs one after the other in new ranks; what became of each lies in its folder."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"]
+    return subprocess.run(
+        [*torchrun, __file__, *(str(run.path) for run in runs)],
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
 
 
 def run_job(run: RunFolder) -> None:

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,6 @@ from unimol2_tasks.training.launchers.slurm import SlurmLaunch, SlurmLauncher
 from unimol2_tasks.training.launchers.slurm_script import batch_script
 
 HOSTILE = 'it\'s $(touch pwned) `touch pwned`; "touch" \\ \n touch pwned'
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlurmCluster]:
-    cluster = SlurmCluster(tmp_path / "cluster")
-    cluster.install()
-    monkeypatch.setenv("PATH", str(cluster.bin), prepend=":")
-    yield cluster
-    cluster.shut_down()
 
 
 @pytest.fixture
