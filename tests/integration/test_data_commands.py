@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from typer.testing import CliRunner
 
-from unimol2_tasks.data_commands import data_app
+from unimol2_tasks.commands.data import data_app
 from unimol2_tasks.datasets.catalogue import catalogue, find_dataset
 from unimol2_tasks.errors import UserError
 

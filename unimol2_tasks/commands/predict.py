@@ -1,0 +1,52 @@
+"""`unimol2 predict` and `unimol2 embed`: values for any table."""
+
+from typing import Annotated
+
+import typer
+
+from unimol2_tasks.artifacts.store import Store
+from unimol2_tasks.commands.options import (
+    InputOption,
+    ParamsOption,
+    PredictorOption,
+    SetOption,
+    SmilesOption,
+    TableOutOption,
+    read_params,
+    say,
+)
+from unimol2_tasks.console import progress_bars
+
+
+def predict(
+    predictor: PredictorOption,
+    table: InputOption,
+    out: TableOutOption,
+    smiles_column: SmilesOption = None,
+    params: ParamsOption = None,
+    assignments: SetOption = None,
+) -> None:
+    """Predict every row of a table, in its order; a row that fails says why."""
+    from unimol2_tasks.stages import predict as stage
+
+    settings = read_params(params, assignments)
+    with progress_bars():
+        ref = stage.run(settings, stage.PredictInputs(predictor, table, smiles_column), out, Store())
+    say(ref)
+
+
+def embed(
+    model: Annotated[str, typer.Option("--model", help="What `unimol2 pretrain` made.")],
+    table: InputOption,
+    out: TableOutOption,
+    smiles_column: SmilesOption = None,
+    params: ParamsOption = None,
+    assignments: SetOption = None,
+) -> None:
+    """Write the pretrained representation of every row of a table, in its order."""
+    from unimol2_tasks.stages import predict as stage
+
+    settings = read_params(params, assignments)
+    with progress_bars():
+        ref = stage.run_embed(settings, stage.PredictInputs(model, table, smiles_column), out, Store())
+    say(ref)
