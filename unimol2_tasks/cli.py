@@ -12,6 +12,7 @@ from typing import NoReturn
 import typer
 
 from unimol2_tasks.commands.artifacts import convert, verify
+from unimol2_tasks.commands.benchmark import benchmark
 from unimol2_tasks.commands.data import data_app
 from unimol2_tasks.commands.doctor import doctor
 from unimol2_tasks.commands.evaluate import evaluate
@@ -20,6 +21,7 @@ from unimol2_tasks.commands.predict import embed, predict
 from unimol2_tasks.commands.prepare import prepare
 from unimol2_tasks.commands.replay import replay
 from unimol2_tasks.commands.scaling import scaling_app
+from unimol2_tasks.commands.search import search
 from unimol2_tasks.commands.train import finetune, pretrain
 from unimol2_tasks.console import console, log_to_console
 from unimol2_tasks.errors import TrainingFailed, UserError
@@ -34,7 +36,21 @@ app = typer.Typer(
 )
 app.add_typer(scaling_app, name="scaling")
 app.add_typer(data_app, name="data")
-for command in (prepare, pretrain, finetune, evaluate, predict, embed, convert, verify, doctor, replay, plan):
+for command in (
+    prepare,
+    pretrain,
+    finetune,
+    search,
+    evaluate,
+    predict,
+    embed,
+    convert,
+    verify,
+    doctor,
+    replay,
+    plan,
+    benchmark,
+):
     app.command()(command)
 
 

@@ -21,6 +21,10 @@ class ParameterError(UserError):
     """A parameter is unknown or impossible."""
 
 
+class TrainingDiverged(UserError):  # noqa: N818 - it names what happened
+    """Loss or gradients stopped being finite: with these parameters training leads nowhere."""
+
+
 class TrainingFailed(RuntimeError):  # noqa: N818 - it names what happened, as Prefect's own exceptions do
     """Training ended without a result, for a reason that no input explains.
 

@@ -4,6 +4,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import polars as pl
+
 from unimol2_tasks.artifacts.store import LocalArtifact
 from unimol2_tasks.datasets.ledger import read_ledger
 
@@ -48,6 +50,12 @@ def score_rows(report: Path) -> list[dict[str, str | float]]:
         for target, methods in metrics.items()
         for method, values in methods.items()
     ]
+
+
+def trial_rows(search: Path) -> list[dict[str, str | float | None]]:
+    """The trials of a search, a row each, the best first."""
+    table = pl.read_csv(search / "trials.csv", infer_schema_length=None)
+    return table.sort("loss", "number", nulls_last=True).to_dicts()
 
 
 def metric_rows(folder: Path) -> list[dict[str, str | float]]:

@@ -24,8 +24,9 @@ def cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None
     its work is done. S3 artifacts are never removed by us, their digest is part of their address.
     """
     out, table = parameters.get("out"), parameters.get("table")
-    if isinstance(out, str) and not is_s3(out) and not _is_there(Path(out)):
-        return None
+    for place in (out, parameters.get("refit")):
+        if isinstance(place, str) and not is_s3(place) and not _is_there(Path(place)):
+            return None
     if isinstance(table, str) and is_s3(table):
         return None
     content = {name: _content(value) for name, value in parameters.items() if name not in _IGNORED} | {

@@ -5,7 +5,7 @@ is cached by the digests of its inputs, its parameters and the version of the co
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from prefect import task
@@ -18,9 +18,20 @@ from unimol2_tasks.artifacts.store import LocalArtifact
 from unimol2_tasks.blocks import ArtifactStore, store_of
 from unimol2_tasks.params import Params
 from unimol2_tasks.prefect_progress import progress_artifacts
-from unimol2_tasks.stages import evaluate, finetune, predict, prepare, pretrain, scaling
+from unimol2_tasks.stages import (
+    ensemble,
+    evaluate,
+    finetune,
+    predict,
+    prepare,
+    pretrain,
+    scaling,
+    search,
+    study_report,
+)
+from unimol2_tasks.stages.trials import Trial
 from unimol2_tasks.stages.units import Unit, work_here
-from unimol2_tasks.summaries import data_card, metric_rows, score_rows
+from unimol2_tasks.summaries import data_card, metric_rows, score_rows, trial_rows
 from unimol2_tasks.task_cache import cache_key
 
 _CACHED: dict[str, Any] = {
@@ -70,13 +81,13 @@ def prepare_dataset(
     persist_result=False,
 )
 def prepare_unit(unit: Unit) -> None:
-    """Work on one unit of a preparation that is shared out over the flow's task runner."""
+    """Work on one unit of a preparation or prediction that is shared out over the flow's task runner."""
     for _ in work_here([unit], workers=1):
         pass
 
 
 def on_task_runner(units: Iterable[Unit]) -> Iterator[Unit]:
-    """Work on units wherever the flow's task runner says; for `work_on` of `stages.prepare.run`."""
+    """Work on units wherever the flow's task runner says; for `work_on` of `stages.prepare` and `predict`."""
     waiting: deque[tuple[Unit, PrefectFuture[None]]] = deque()
     for unit in units:
         waiting.append((unit, prepare_unit.submit(unit)))
@@ -138,6 +149,81 @@ def finetune_predictor(
         ref = finetune.run(params, inputs, out, store_of(store))
     _metrics_artifact("unimol2-fine-tuning", ref, store)
     return ref
+
+
+@task(name="join ensemble", tags=["unimol2"], **_CACHED)
+def join_ensemble(members: list[ArtifactRef], out: str, store: ArtifactStore | None = None) -> ArtifactRef:
+    """Join predictors that differ in seed or fold into one that answers with their mean and spread.
+
+    Raises:
+        UserError: They predict other labels, or differ in more than seed and fold.
+    """
+    ref = ensemble.run([_address(member, store) for member in members], out, store_of(store))
+    _metrics_artifact("unimol2-ensemble", ref, store)
+    return ref
+
+
+@task(
+    name="search hyper-parameters",
+    task_run_name="search on {dataset.digest:.12}",
+    tags=["unimol2", "train"],
+    **_CACHED,
+)
+def search_hyperparameters(
+    dataset: ArtifactRef,
+    model: ArtifactRef | None,
+    out: str,
+    params: Params = Params(),
+    refit: str | None = None,
+    store: ArtifactStore | None = None,
+) -> ArtifactRef:
+    """Fine-tune with many parameters, one trial after the other, and keep those of the best.
+
+    Args:
+        dataset: A labelled dataset.
+        model: What every trial starts from; none: from scratch.
+        out: Where the table of trials and the parameters of the best go.
+        params: `search` says which keys of `finetune` take which values.
+        refit: Where a predictor with the best parameters goes; none: it is not made.
+        store: Where artifacts live; none: folders, and S3 as the environment says.
+
+    Raises:
+        UserError: An artifact or a wanted label is missing, or every trial failed.
+        TrainingFailed: A trial was stopped; another run goes on.
+    """
+    inputs = search.SearchInputs(
+        _address(dataset, store), None if model is None else _address(model, store), refit
+    )
+    with progress_artifacts():
+        ref = search.run(params, inputs, out, store_of(store))
+    trials_artifact(ref, store)
+    return ref
+
+
+@task(
+    name="train trial",
+    task_run_name="trial {trial.number}",
+    tags=["unimol2", "train"],
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def train_trial(trial: Trial) -> None:
+    """Train one trial of a search that is shared out over the flow's task runner."""
+    with progress_artifacts():
+        trial.train()
+
+
+def trials_on_task_runner(trials: Sequence[Trial]) -> Iterator[Trial]:
+    """Train trials wherever the flow's task runner says; for `work_on` of `stages.search.run`."""
+    for trial, future in zip(trials, train_trial.map(trials), strict=True):
+        future.result()
+        yield trial
+
+
+def trials_artifact(ref: ArtifactRef, store: ArtifactStore | None) -> None:
+    """Show the trials of a search as a table of the run that is going on."""
+    rows = trial_rows(_fetch(ref, store).path)
+    create_table_artifact(rows, key="unimol2-trials", description=f"{ref.uri}/trials.html")
 
 
 @task(
@@ -209,32 +295,57 @@ def embed_table(
     params: Params = Params(),
     smiles_column: str | None = None,
     store: ArtifactStore | None = None,
+    atoms: bool = False,
 ) -> ArtifactRef:
-    """The pretrained representation of every row of a table, in its order.
+    """The representation of every row of a table, in its order, or of every atom.
 
     Raises:
         UserError: The model, the table or its SMILES column is missing.
     """
     inputs = predict.PredictInputs(_address(model, store), table, smiles_column)
     with progress_artifacts():
-        return predict.run_embed(params, inputs, out, store_of(store))
+        return predict.run_embed(params, inputs, out, store_of(store), atoms=atoms)
 
 
 @task(name="fit scaling law", tags=["unimol2", "scaling"], **_CACHED)
 def fit_scaling_law(
     models: list[ArtifactRef],
     out: str,
-    skip_steps: int = 0,
-    seed: int = 0,
+    held_out: list[ArtifactRef] | None = None,
+    params: Params = Params(),
     store: ArtifactStore | None = None,
 ) -> ArtifactRef:
     """Fit the scaling law to the validation curves of pretrained models of several sizes.
 
+    Args:
+        models: At least two sizes.
+        out: Where the law goes.
+        held_out: Models that the law is judged on, and that have no part in the fit.
+        params: `study` says which steps count, and how the fit is made; its sizes do not count here.
+        store: Where artifacts live; none: folders, and S3 as the environment says.
+
     Raises:
         UserError: A model is missing, or the curves are too few.
     """
-    inputs = scaling.ScalingInputs([_address(model, store) for model in models], skip_steps, seed)
+    inputs = scaling.ScalingInputs.of(
+        params.study,
+        [_address(model, store) for model in models],
+        [_address(model, store) for model in held_out or ()],
+    )
     return scaling.run(inputs, out, store_of(store))
+
+
+@task(name="report scaling study", tags=["unimol2", "scaling"], **_CACHED)
+def report_scaling_study(law: ArtifactRef, out: str, store: ArtifactStore | None = None) -> ArtifactRef:
+    """Write the page, the figures and the tables of a fitted law.
+
+    Raises:
+        UserError: The law is missing.
+    """
+    ref = study_report.run(_address(law, store), out, store_of(store))
+    tables = (_fetch(ref, store).path / study_report.TABLES).read_text(encoding="utf-8")
+    create_markdown_artifact(tables, key="unimol2-scaling-study", description=f"{ref.uri}/study.html")
+    return ref
 
 
 def _fetch(ref: ArtifactRef, block: ArtifactStore | None) -> LocalArtifact:

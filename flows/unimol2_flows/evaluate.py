@@ -14,6 +14,7 @@ def evaluate(
     dataset: str,
     out: str,
     params: Params = Params(),
+    compare: dict[str, str] | None = None,
     store: ArtifactStore | None = None,
 ) -> ArtifactRef:
     """Judge a predictor on a split of a labelled dataset and write the report.
@@ -23,6 +24,7 @@ def evaluate(
         dataset: A labelled dataset's folder or `s3://` address.
         out: A new folder or an `s3://` prefix for the report.
         params: Parameters; `evaluate` counts here.
+        compare: Other predictors by the name they get in the table.
         store: How S3 is reached; none: as the environment says.
     """
     return evaluate_predictor(
@@ -30,5 +32,6 @@ def evaluate(
         reference(dataset, "dataset", store),
         out,
         params,
+        {name: reference(other, "predictor", store) for name, other in (compare or {}).items()},
         store=store,
     )

@@ -1,27 +1,15 @@
 """The flows that prepare a dataset: on one machine, or shared out over a cluster."""
 
-from typing import Any
-
 from prefect import flow
-from pydantic import BaseModel, Field
 
+from unimol2_flows.cluster import DaskCluster, beside, task_runner
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.blocks import ArtifactStore, store_of
 from unimol2_tasks.params import Params
 from unimol2_tasks.stages import prepare as stage
 from unimol2_tasks.tasks import on_task_runner, prepare_dataset
 
-
-class DaskCluster(BaseModel):
-    """The Dask cluster that works on the units of a preparation."""
-
-    address: str | None = Field(
-        None, description="Scheduler, `tcp://host:8786`; empty: a cluster of this machine."
-    )
-    workers: int = Field(2, ge=1, description="Processes of a cluster of this machine.")
-    work: str | None = Field(
-        None, description="Folder or s3:// prefix that every worker reaches; empty: beside `out`."
-    )
+__all__ = ["DaskCluster", "prepare", "prepare_on_task_runner"]
 
 
 @flow(name="unimol2-prepare", flow_run_name="prepare {table}", result_serializer="json")
@@ -47,7 +35,7 @@ def prepare(
     """
     if dask is None:
         return prepare_dataset(table, out, params, smiles_column, None, label_columns, store)
-    shared = prepare_on_task_runner.with_options(task_runner=_task_runner(dask))
+    shared = prepare_on_task_runner.with_options(task_runner=task_runner(dask))
     return shared(table, out, params, smiles_column, label_columns, store, dask.work)
 
 
@@ -79,19 +67,4 @@ def prepare_on_task_runner(
     """
     labels = None if label_columns is None else tuple(label_columns)
     inputs = stage.PrepareInputs(table, smiles_column, None, labels)
-    return stage.run(params.prepare, inputs, out, store_of(store), on_task_runner, work or _beside(out))
-
-
-def _beside(out: str) -> str:
-    return f"{out.rstrip('/').rpartition('/')[0] or '.'}/.work"
-
-
-def _task_runner(cluster: DaskCluster) -> Any:
-    import dask
-    from prefect_dask import DaskTaskRunner
-
-    if cluster.address is not None:
-        return DaskTaskRunner(address=cluster.address)
-    # A worker starts processes of its own, to end molecules that take too long; daemons must not.
-    dask.config.set({"distributed.worker.daemon": False})
-    return DaskTaskRunner(cluster_kwargs={"n_workers": cluster.workers, "threads_per_worker": 1})
+    return stage.run(params.prepare, inputs, out, store_of(store), on_task_runner, work or beside(out))

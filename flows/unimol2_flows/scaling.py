@@ -1,35 +1,67 @@
 """The flow of the scaling study."""
 
 from prefect import flow
+from pydantic import BaseModel
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
-from unimol2_tasks.blocks import ArtifactStore
-from unimol2_tasks.params import ModelParams, Params
-from unimol2_tasks.tasks import fit_scaling_law, prepare_dataset, pretrain_model
+from unimol2_tasks.blocks import ArtifactStore, LaunchProfile, store_of
+from unimol2_tasks.params import Params
+from unimol2_tasks.stages.study import ladder, model_place
+from unimol2_tasks.tasks import fit_scaling_law, prepare_dataset, pretrain_model, report_scaling_study
 
 
-@flow(name="unimol2-scaling", flow_run_name="scaling study on {table}", result_serializer="json")
+class StudyResult(BaseModel):
+    """What the flow made."""
+
+    dataset: ArtifactRef
+    models: dict[str, ArtifactRef]
+    """By size, such as 0.508M, smallest first."""
+    law: ArtifactRef
+    report: ArtifactRef
+
+
+@flow(name="unimol2-scaling", flow_run_name="scaling study into {out}", result_serializer="json")
 def scaling(
-    table: str,
     out: str,
-    sizes: list[ModelParams],
-    params: Params = Params(),
-    skip_steps: int = 0,
+    params: Params,
+    table: str | None = None,
+    dataset: str | None = None,
+    launch: LaunchProfile | None = None,
     store: ArtifactStore | None = None,
-) -> ArtifactRef:
-    """Pretrain several sizes on the same molecules and fit the scaling law to their curves.
+) -> StudyResult:
+    """Pretrain a ladder of sizes on the same molecules, and predict the largest from the smaller ones.
+
+    Started again with the same inputs it serves finished models from the cache and resumes an interrupted
+    training from its newest checkpoint. One network is trained at a time: they would share the machine.
 
     Args:
-        table: CSV, TSV or SMILES file, local or `s3://`.
-        out: A folder or `s3://` prefix; the dataset, the models and the law go below it.
-        sizes: The networks, at least two of different size.
-        params: Parameters; `prepare` and `pretrain` count here.
-        skip_steps: Steps at the start of each curve that do not count.
+        out: A folder or `s3://` prefix; dataset, models, law and report go below it.
+        params: Parameters; `prepare`, `model`, `pretrain` and `study` count here.
+        table: Molecules: a table, local or `s3://`.
+        dataset: In place of a table, a dataset that is prepared already.
+        launch: How training is launched; none: as `params` says.
         store: How S3 is reached; none: as the environment says.
+
+    Raises:
+        ValueError: Both table and dataset are given, or neither.
     """
-    dataset = prepare_dataset(table, f"{out}/dataset", params, label_columns=[], store=store)
-    models = [
-        pretrain_model(dataset, f"{out}/model-{number}", params.model_copy(update={"model": size}), store)
-        for number, size in enumerate(sizes)
-    ]
-    return fit_scaling_law(models, f"{out}/law", skip_steps, params.pretrain.seed, store)
+    if (table is None) == (dataset is None):
+        raise ValueError("give either table or dataset")
+    params = params if launch is None else launch.apply(params)
+    rungs = ladder(params)
+    if dataset is not None:
+        molecules = store_of(store).fetch(dataset, "dataset").ref
+    else:
+        molecules = prepare_dataset(str(table), f"{out}/dataset", params, label_columns=[], store=store)
+    models = {
+        rung.name: pretrain_model(molecules, model_place(out, rung), rung.params, store) for rung in rungs
+    }
+    law = fit_scaling_law(
+        [models[rung.name] for rung in rungs if not rung.held_out],
+        f"{out}/law",
+        [models[rung.name] for rung in rungs if rung.held_out],
+        params,
+        store,
+    )
+    report = report_scaling_study(law, f"{out}/report", store)
+    return StudyResult(dataset=molecules, models=models, law=law, report=report)

@@ -1,5 +1,8 @@
 """What is read off the two tracks."""
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -88,3 +91,39 @@ class PropertyHead(nn.Module):
         """Return [B, outputs] for molecule tokens [B, D]."""
         predicted: Tensor = self.outer(self.dropout(self.inner(self.dropout(molecules)).tanh()))
         return predicted
+
+    @torch.no_grad()
+    def rescale(self, scale: Tensor, shift: Tensor) -> None:
+        """From now on return what was returned, times `scale` [outputs], plus `shift` [outputs]."""
+        self.outer.weight.mul_(scale.unsqueeze(-1))
+        self.outer.bias.mul_(scale).add_(shift)
+
+
+class MultitaskHead(nn.Module):
+    """A `PropertyHead` of its own for each label: they share the backbone and nothing after it.
+
+    In the released head all labels are read off the same D hidden features; here each label has D of its own
+    (hard parameter sharing, Caruana, 1997), which costs D·(D + 2) parameters per label.
+
+    Args:
+        config: the architecture.
+        outputs: number of outputs of each label.
+        dropout: probability, as in `PropertyHead`.
+    """
+
+    def __init__(self, config: ModelConfig, outputs: Sequence[int], dropout: float) -> None:
+        super().__init__()
+        self.outputs = tuple(outputs)
+        self.labels = nn.ModuleList([PropertyHead(config, count, dropout) for count in outputs])
+
+    def forward(self, molecules: Tensor) -> Tensor:
+        """Return [B, sum of outputs] for molecule tokens [B, D]."""
+        return torch.cat([label(molecules) for label in self.labels], dim=-1)
+
+    def rescale(self, scale: Tensor, shift: Tensor) -> None:
+        """As `PropertyHead.rescale`; both [sum of outputs]."""
+        begin = 0
+        for label, count in zip(self.labels, self.outputs, strict=True):
+            columns = slice(begin, begin + count)
+            cast(PropertyHead, label).rescale(scale[columns], shift[columns])
+            begin += count

@@ -1,16 +1,21 @@
 """Prediction and embedding: one row out for each row in, in order, whatever the batch."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from unimol2_tasks.artifacts.manifest import ArtifactRef, read_manifest
+from unimol2_tasks import Predictor
+from unimol2_tasks.artifacts.manifest import MANIFEST, ArtifactRef, read_manifest
+from unimol2_tasks.artifacts.store import Recipe, Store
+from unimol2_tasks.artifacts.workspace import Workspace
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import Params
 from unimol2_tasks.stages import predict
+from unimol2_tasks.stages.verify import verify
 
 LIBRARY = (
     'smiles,name\nCCO,ethanol\nnot_a_molecule,bad\nc1ccccc1C,"tolu,ene"\nCCO,again\n\nC[N+](C)(C)C,ion\n'
@@ -77,6 +82,29 @@ def test_embeddings_have_the_width_of_the_atom_track(
     assert np.isnan(values[1]).all()
     assert np.isfinite(values[[0, 2, 3, 4]]).all()
     np.testing.assert_allclose(values[0], values[3], rtol=1e-5)
+
+
+def test_predictions_from_s3_to_s3_are_those_of_files(
+    s3_environment: str, tiny_predictor: ArtifactRef, tiny_params: Params, library: Path, predictions: Path
+) -> None:
+    store = Store()
+    with store.draft(f"{s3_environment}/predictor") as draft:
+        shutil.copytree(tiny_predictor.uri, draft, dirs_exist_ok=True)
+        (draft / MANIFEST).unlink()
+        predictor = store.publish(draft, f"{s3_environment}/predictor", Recipe("predictor", {}))
+    table, out = f"{s3_environment}/library.csv", f"{s3_environment}/predictions.csv"
+    store.put_file(library, table)
+    # Unfinished work on S3 too, where other machines would share it.
+    sharing = predict.Sharing(work=f"{s3_environment}/work")
+    predict.run(tiny_params, predict.PredictInputs(predictor.uri, table), out, store, sharing)
+    assert not Workspace(f"{s3_environment}/work", store).finished()
+    with store.open(out) as stream:
+        assert stream.read() == predictions.read_bytes()
+    assert next(verify(out, store)) == "5 rows, 1 with a reason instead of values, all valid"
+    found = Predictor.load(predictor.uri).predict(["CCO"])
+    expected = pl.read_csv(predictions)["prediction:weight"][0]
+    assert found["prediction:weight"][0] == pytest.approx(expected, abs=1e-5)
+    assert not Path(".unimol2/.work").exists()
 
 
 def test_other_predictions_are_never_overwritten(

@@ -15,7 +15,9 @@ from unimol2_flows.prepare import prepare
 from unimol2_flows.pretrain import pretrain
 from unimol2_tasks.artifacts.store import Store
 
-FLOWS = ["end-to-end", "evaluate", "finetune", "predict", "prepare", "pretrain", "reproduce", "scaling"]
+FLOWS = [
+    "end-to-end", "evaluate", "finetune", "predict", "prepare", "pretrain", "reproduce", "scaling", "search",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_every_flow_is_deployed_and_a_worker_runs_one(
     assert nightly["active"] is False
     limits = {name: entry["global_concurrency_limit"] for name, entry in deployments.items()}
     one_at_a_time = {name for name, limit in limits.items() if limit is not None and limit["limit"] == 1}
-    assert one_at_a_time == {"end-to-end", "finetune", "pretrain", "reproduce", "scaling"}
+    assert one_at_a_time == {"end-to-end", "finetune", "pretrain", "reproduce", "scaling", "search"}
     assert deployments["pretrain"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
 
     settings = json.dumps({"prepare": {"conformers": 1, "split": "random"}})

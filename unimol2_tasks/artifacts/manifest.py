@@ -12,7 +12,7 @@ from unimol2_tasks.errors import ArtifactError
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
-Kind = Literal["dataset", "model", "predictor", "report", "predictions", "embeddings", "law"]
+Kind = Literal["dataset", "model", "predictor", "search", "report", "predictions", "embeddings", "law"]
 
 
 class _Frozen(BaseModel):

@@ -9,8 +9,6 @@ from unimol2_tasks.errors import ArtifactError
 
 LABEL_PREFIX = "label:"
 PREDICTION_PREFIX = "prediction:"
-UNCERTAINTY_PREFIX = "uncertainty:"
-EMBEDDING_PREFIX = "embedding:"
 SPLIT_NAMES = ("train", "valid", "test")
 REJECT_STAGES = ("read", "parse", "standardise", "deduplicate", "conformers", "features")
 METHODS = ("etkdg+mmff94s", "etkdg+uff", "etkdg", "given")
@@ -137,32 +135,25 @@ REJECTS = pa.DataFrameSchema(
 )
 """The rows of the input that are not in the output, and why."""
 
-PREDICTIONS = pa.DataFrameSchema(
+TRIALS = pa.DataFrameSchema(
     {
-        "row": pa.Column(pl.UInt64, pa.Check.ge(1), unique=True),
-        "id": pa.Column(pl.String),
-        "smiles": pa.Column(pl.String),
-        f"^{PREDICTION_PREFIX}.+$": pa.Column(pl.Float64, nullable=True, regex=True),
-        f"^{UNCERTAINTY_PREFIX}.+$": pa.Column(
-            pl.Float64, pa.Check.ge(0), nullable=True, required=False, regex=True
-        ),
+        "number": pa.Column(pl.UInt64, unique=True),
+        "state": pa.Column(pl.String, pa.Check.isin(("complete", "failed"))),
+        "loss": pa.Column(pl.Float64, nullable=True, description="Validation loss; null: it failed."),
+        "seconds": pa.Column(pl.Float64, pa.Check.ge(0), nullable=True),
         "reason": pa.Column(pl.String, nullable=True),
     },
-    strict=True,
 )
-"""One row per input row; `reason` says why a row has no prediction."""
+"""The trials of a search; besides these a column for each searched parameter and each metric."""
 
-EMBEDDINGS = pa.DataFrameSchema(
+TRAINING_MOLECULES = pa.DataFrameSchema(
     {
-        "row": pa.Column(pl.UInt64, pa.Check.ge(1), unique=True),
         "id": pa.Column(pl.String),
-        "smiles": pa.Column(pl.String),
-        f"^{EMBEDDING_PREFIX}\\d+$": pa.Column(pl.Float64, nullable=True, regex=True),
-        "reason": pa.Column(pl.String, nullable=True),
+        "fingerprint": pa.Column(pl.UInt32, pa.Check.eq(256), description="2,048 bits, packed; its size."),
     },
     strict=True,
 )
-"""One row per input row, a column per dimension; `reason` says why a row has no embedding."""
+"""The molecules that a predictor was trained on."""
 
 
 def validate(frame: pl.DataFrame, schema: pa.DataFrameSchema, where: str) -> pl.DataFrame:

@@ -70,6 +70,13 @@ class Workspace:
                 partial.replace(target)
         return target
 
+    def discard(self, name: str) -> None:
+        """Remove a file that nobody needs any more, here and on S3."""
+        if is_s3(self.uri):
+            with s3_errors(f"{self.uri}/{name}"):
+                self._s3.rm_file(f"{self.uri}/{name}")
+        (self._local / name).unlink(missing_ok=True)
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Wait until no other process of this machine works here, and keep them out."""

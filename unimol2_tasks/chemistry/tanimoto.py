@@ -30,12 +30,31 @@ def tanimoto(sparse: SparseFingerprints, block: SparseFingerprints) -> NDArray[n
 
 def nearest_similarities(queries: SparseFingerprints, references: SparseFingerprints) -> NDArray[np.float32]:
     """The similarity of every query to the reference that is nearest to it, [queries]."""
-    nearest = np.zeros(queries.shape[0], np.float32)
+    return nearest(queries, references)[0]
+
+
+def nearest(
+    queries: SparseFingerprints, references: SparseFingerprints
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The reference that is nearest to every query: its similarity and its place, [queries] each.
+
+    Of several that are equally near it is the first.
+    """
+    similarities = np.full(queries.shape[0], -1, np.float32)
+    places = np.zeros(queries.shape[0], np.int64)
     for rows in slices(queries.shape[0], BLOCK):
         block = queries[rows]
         for chunk in chunks(references.shape[0]):
-            np.maximum(nearest[rows], tanimoto(references[chunk], block).max(0), out=nearest[rows])
-    return nearest
+            found = tanimoto(references[chunk], block)
+            best = found.max(0)
+            # An argmax over columns takes three times as long as the similarities themselves.
+            among, columns = np.nonzero(found == best)
+            first = np.empty(len(best), np.int64)
+            first[columns[::-1]] = among[::-1]
+            nearer = best > similarities[rows]
+            places[rows][nearer] = chunk.start + first[nearer]
+            similarities[rows][nearer] = best[nearer]
+    return similarities, places
 
 
 def chunks(count: int) -> Iterator[slice]:

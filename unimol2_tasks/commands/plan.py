@@ -16,7 +16,7 @@ from unimol2_tasks.planning.plan import Machine, make_plan
 from unimol2_tasks.planning.prediction import LawScope
 from unimol2_tasks.planning.report import plain_values, tables
 from unimol2_tasks.planning.sizes import MoleculeSizes
-from unimol2_tasks.stages.scaling import LAW, read_law
+from unimol2_tasks.stages.law_files import read_fit
 
 _MEAN_ATOMS = 25
 """Of drug-like molecules, heavy atoms."""
@@ -72,10 +72,10 @@ def plan(
     micro-batch is padded to it; time for each molecule at its own size.
     """
     settings = _with_gpus(load_params(params, assignments or ()), gpus)
-    sizes = _sizes(settings, dataset, atoms)
+    sizes = molecule_sizes(settings, dataset, atoms)
     machine = Machine(int(gpu_memory_gib * GIB), rate, peak_tflops, utilisation, price)
     _refuse_impossible(machine)
-    made = make_plan(settings, sizes, machine, _scope(law))
+    made = make_plan(settings, sizes, machine, law_scope(law))
     if as_json:
         typer.echo(json.dumps(plain_values(made), indent=1))
     else:
@@ -102,7 +102,12 @@ def _with_gpus(params: Params, gpus: int | None) -> Params:
     return params.model_copy(update={"pretrain": pretrain})
 
 
-def _sizes(params: Params, dataset: str | None, atoms: int | None) -> MoleculeSizes:
+def molecule_sizes(params: Params, dataset: str | None, atoms: int | None) -> MoleculeSizes:
+    """The molecules of `--dataset`, or assumed ones of `--atoms`.
+
+    Raises:
+        UserError: Both are given, or they are impossible.
+    """
     if dataset is not None and atoms is not None:
         raise UserError("--atoms and --dataset: give one; the dataset says how large its molecules are")
     if dataset is not None:
@@ -118,12 +123,11 @@ def _sizes(params: Params, dataset: str | None, atoms: int | None) -> MoleculeSi
     )
 
 
-def _scope(law: str | None) -> LawScope:
+def law_scope(law: str | None) -> LawScope:
+    """The law of `--law`; none: the paper's."""
     if law is None:
         return LawScope.paper()
-    folder = Store().fetch(law, "law").path
-    sizes = json.loads((folder / LAW).read_text(encoding="utf-8"))["sizes"]
-    return LawScope(read_law(folder), "this law", (min(sizes), max(sizes)), None, None)
+    return LawScope.of_fit(read_fit(Store().fetch(law, "law").path))
 
 
 def _refuse_impossible(machine: Machine) -> None:

@@ -26,7 +26,12 @@ def predict(
     params: ParamsOption = None,
     assignments: SetOption = None,
 ) -> None:
-    """Predict every row of a table, in its order; a row that fails says why."""
+    """Predict every row of a table, in its order; a row that fails says why.
+
+    Beside each prediction: its interval, the spread over an ensemble's members, and the similarity to the
+    nearest training molecule. A table may have any length; what was interrupted goes on when the same
+    command is started again.
+    """
     from unimol2_tasks.stages import predict as stage
 
     settings = read_params(params, assignments)
@@ -36,17 +41,23 @@ def predict(
 
 
 def embed(
-    model: Annotated[str, typer.Option("--model", help="What `unimol2 pretrain` made.")],
+    model: Annotated[
+        str, typer.Option("--model", help="What `unimol2 pretrain` or, of one training, `finetune` made.")
+    ],
     table: InputOption,
     out: TableOutOption,
     smiles_column: SmilesOption = None,
+    atoms: Annotated[
+        bool, typer.Option("--atoms", help="A row per heavy atom, with its number in the given SMILES.")
+    ] = False,
     params: ParamsOption = None,
     assignments: SetOption = None,
 ) -> None:
-    """Write the pretrained representation of every row of a table, in its order."""
+    """Write the representation of every row of a table, in its order, or of every atom."""
     from unimol2_tasks.stages import predict as stage
 
     settings = read_params(params, assignments)
     with progress_bars():
-        ref = stage.run_embed(settings, stage.PredictInputs(model, table, smiles_column), out, Store())
+        inputs = stage.PredictInputs(model, table, smiles_column)
+        ref = stage.run_embed(settings, inputs, out, Store(), atoms=atoms)
     say(ref)

@@ -5,11 +5,11 @@ import shlex
 from functools import cache
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import SplitKind
@@ -39,6 +39,19 @@ class SourceFile(_Fact):
         return self.file or PurePosixPath(urlsplit(self.urls[0]).path).name
 
 
+class Geometries(_Fact):
+    """A published geometry of every molecule of a table: extended XYZ, one file per molecule."""
+
+    url: str = Field(pattern=r"\{id\}")
+    """Where the file of the molecule `{id}` is."""
+    file: _Name
+    """What all of them are called on disk, one after the other in the order of the table."""
+    size: int = Field(gt=0)
+    """Bytes of all."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Of all."""
+
+
 class Target(_Fact):
     """A column that is learned."""
 
@@ -62,7 +75,8 @@ class PublicDataset(_Fact):
     doi: str
     """Of the article to cite."""
     rows: int = Field(gt=0)
-    smiles_column: str
+    smiles_column: str | None = None
+    """None: the geometries say which molecules they are."""
     id_column: str | None = None
     targets: tuple[Target, ...]
     """Empty: for pretraining only."""
@@ -72,13 +86,27 @@ class PublicDataset(_Fact):
     split_similarity: float | None = None
     """Where the default would put nearly all molecules into one cluster."""
     table: SourceFile
-    """What `unimol2 prepare` reads."""
+    """What `unimol2 prepare` reads; with geometries: the SDF file that `datasets.xyz_table` makes of it."""
+    geometries: Geometries | None = None
+    """Where each molecule's published geometry is."""
     extras: tuple[SourceFile, ...] = ()
     """What belongs to it: published splits, lists of doubtful molecules."""
 
+    @model_validator(mode="after")
+    def _say_which_molecules(self) -> Self:
+        if (self.smiles_column is None) != (self.geometries is not None):
+            raise ValueError(f"{self.name}: give smiles_column or geometries")
+        if self.geometries is not None and self.id_column is None:
+            raise ValueError(f"{self.name}: geometries need id_column, by which their files are named")
+        return self
+
     def prepare_command(self, table: Path) -> str:
-        """The shell command that makes a dataset of the downloaded table."""
-        words = ["unimol2", "prepare", "--input", str(table), "--smiles-column", self.smiles_column]
+        """The shell command that makes a dataset of the downloaded table, or of the SDF file made of it."""
+        words = ["unimol2", "prepare", "--input", str(table)]
+        if self.smiles_column is None:
+            words += ["--set", "prepare.coordinates=keep"]
+        else:
+            words += ["--smiles-column", self.smiles_column]
         if self.id_column is not None:
             words += ["--id-column", self.id_column]
         labels = ",".join(target.name for target in self.targets) or "none"

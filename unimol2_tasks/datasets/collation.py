@@ -15,6 +15,7 @@ from unimol2_model.batch import MoleculeBatch
 from unimol2_tasks.datasets.corruption import corrupt
 from unimol2_tasks.datasets.dataset import MoleculeDataset
 from unimol2_tasks.datasets.order import Visit
+from unimol2_tasks.datasets.views import WHOLE, View
 from unimol2_tasks.params import PretrainParams
 from unimol2_tasks.process_tree import die_with_parent
 
@@ -58,12 +59,13 @@ class PretrainingSamples(torch.utils.data.Dataset[LabelledBatch]):
 
 
 class LabelledSamples(torch.utils.data.Dataset[LabelledBatch]):
-    """Clean labelled batches; each visit draws one of the molecule's conformers.
+    """Clean labelled batches; each visit draws one of the molecule's geometries.
 
     Attributes:
         targets: `[T]` positions of the wanted labels among the dataset's.
-        seed: Seeds the choice of conformers.
+        seed: Seeds the choice of geometries.
         buckets: Numbers of atoms to pad to; None: the largest molecule of each batch.
+        view: What is seen of a molecule.
     """
 
     def __init__(
@@ -72,17 +74,19 @@ class LabelledSamples(torch.utils.data.Dataset[LabelledBatch]):
         targets: NDArray[np.int64],
         seed: int,
         buckets: Sequence[int] | None = None,
+        view: View = WHOLE,
     ) -> None:
         self.dataset = dataset
         self.targets = targets
         self.seed = seed
         self.buckets = buckets
+        self.view = view
 
     def __getitem__(self, visits: list[Visit]) -> LabelledBatch:
         """The padded batch of these visits."""
         records = [self.dataset.record(visit.index) for visit in visits]
         molecules = [
-            record.molecule(conformer=_drawn_conformer(self.seed, visit, record.conformers))
+            self.view.molecule(record, _drawn(self.seed, visit, self.view.geometries(record.conformers)))
             for record, visit in zip(records, visits, strict=True)
         ]
         labels = np.stack([self.dataset.labels(visit.index)[self.targets] for visit in visits])
@@ -125,7 +129,7 @@ def _unchanged(batch: Any) -> Any:
     return batch
 
 
-def _drawn_conformer(seed: int, visit: Visit, conformers: int) -> int:
-    if conformers == 1:
+def _drawn(seed: int, visit: Visit, geometries: int) -> int:
+    if geometries == 1:
         return 0
-    return int(np.random.default_rng([seed, visit.epoch, visit.index]).integers(conformers))
+    return int(np.random.default_rng([seed, visit.epoch, visit.index]).integers(geometries))

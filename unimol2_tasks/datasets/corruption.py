@@ -65,14 +65,14 @@ def _draft(record: MoleculeRecord, params: PretrainParams, visit: Visit) -> _Dra
     target = positions - _centre(positions)
     masked = _choose(len(positions), params.mask_probability, rng)
     noised = target + _noise(target.shape, masked, params, rng)
-    graph = _hidden(record.graph) if hidden else record.graph.arrays()
+    graph = hidden_features(record.graph) if hidden else record.graph.arrays()
     graph["tokens"] = np.where(masked, MASK_TOKEN, record.tokens)
     graph["target_tokens"] = np.where(masked, record.tokens, 0)
     return _Draft(graph, noised, target)
 
 
-def _hidden(graph: GraphFeatures) -> dict[str, NDArray[np.integer[Any]]]:
-    """The arrays of a graph whose features are replaced by constants."""
+def hidden_features(graph: GraphFeatures) -> dict[str, NDArray[np.integer[Any]]]:
+    """The arrays of a graph, but its tokens, whose features are replaced by constants (released code)."""
     n = len(graph.tokens)
     return {
         "atom_features": np.full(graph.atom_features.shape, _HIDDEN_FEATURE, np.uint8),

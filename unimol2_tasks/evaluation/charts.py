@@ -16,12 +16,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 # matplotlib refuses CSS variables, so it draws in these stand-ins and the SVG gets the variables.
-INK, GRID, ACCENT = "#010101", "#020202", "#030303"
+INK, GRID, ACCENT, TEXT = "#010101", "#020202", "#030303", "#010102"
 SERIES = ("#040401", "#040402", "#040403", "#040404", "#040405", "#040406")
 _CSS_COLOURS = {
     INK: "var(--muted)",
     GRID: "var(--grid)",
     ACCENT: "var(--accent)",
+    TEXT: "var(--ink)",
     **{stand_in: f"var(--series-{index})" for index, stand_in in enumerate(SERIES, start=1)},
 }
 _STYLE = {
@@ -45,6 +46,8 @@ _STYLE = {
 }
 _DRAWING = threading.Lock()
 """matplotlib's settings belong to the process, and tasks of a flow share one in threads."""
+TICKS = 4
+"""Steps of an axis at most where its numbers may be long, such as −0.24235: more would touch."""
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 

@@ -17,9 +17,20 @@ from unimol2_tasks.evaluation.contents import (
     TargetResult,
     WorstPrediction,
 )
-from unimol2_tasks.evaluation.pages import data_uri, page_environment
-from unimol2_tasks.evaluation.plots import curve_chart, target_charts
-from unimol2_tasks.evaluation.scoretable import ScoreTable, headline, number, score_table
+from unimol2_tasks.evaluation.curve_plots import curve_chart
+from unimol2_tasks.evaluation.grouptable import GroupSection, group_section
+from unimol2_tasks.evaluation.metrics import HEADLINE
+from unimol2_tasks.evaluation.pages import page_environment
+from unimol2_tasks.evaluation.plots import target_charts
+from unimol2_tasks.evaluation.scoretable import (
+    LABELS,
+    ScoreTable,
+    headline,
+    print_score,
+    score_table,
+    uncertainty_table,
+)
+from unimol2_tasks.evaluation.worstcards import worst_card
 
 __all__ = [
     "Curve",
@@ -38,18 +49,10 @@ class _TargetSection:
     labelled: int
     missing: int
     table: ScoreTable
+    members: str
+    uncertainty: ScoreTable
     charts: list[Chart]
-
-
-@dataclass(frozen=True, slots=True)
-class _WorstCard:
-    smiles: str
-    drawing: str
-    target: str
-    true: str
-    predicted: str
-    error: str
-    unit: str
+    groups: list[GroupSection]
 
 
 def render_report(report: Report) -> str:
@@ -65,8 +68,7 @@ def render_report(report: Report) -> str:
     Raises:
         ValueError: If a target's labels and predictions, or a curve's x and y, do not fit together.
     """
-    units = {target.name: target.unit for target in report.targets}
-    kinds = {target.name: target.kind for target in report.targets}
+    by_name = {target.name: target for target in report.targets}
     return (
         page_environment()
         .get_template("report.html.jinja")
@@ -75,28 +77,38 @@ def render_report(report: Report) -> str:
             headlines=[line for target in report.targets if (line := headline(target))],
             targets=[_target_section(target) for target in report.targets],
             curves=[curve_chart(curve) for curve in report.curves],
-            worst=[_worst_card(worst, units, kinds) for worst in report.worst],
+            worst=[worst_card(worst, by_name.get(worst.target)) for worst in report.worst],
             parameters=_parameter_sections(report.parameters),
         )
     )
 
 
 def _target_section(target: TargetResult) -> _TargetSection:
-    missing = int(np.isnan(np.asarray(target.y_true, dtype=np.float64)).sum())
-    total = len(np.asarray(target.y_true))
-    return _TargetSection(target.name, total - missing, missing, score_table(target), target_charts(target))
+    labels = np.asarray(target.y_true, dtype=np.float64)
+    missing = int(np.isnan(labels).sum())
+    return _TargetSection(
+        target.name,
+        len(labels) - missing,
+        missing,
+        score_table(target),
+        _members(target),
+        uncertainty_table(target),
+        target_charts(target),
+        [group_section(table, target) for table in target.groups if table.scores],
+    )
 
 
-def _worst_card(worst: WorstPrediction, units: Mapping[str, str], kinds: Mapping[str, str]) -> _WorstCard:
-    binary = kinds.get(worst.target) == "binary"
-    return _WorstCard(
-        smiles=worst.smiles,
-        drawing=data_uri(worst.drawing_svg),
-        target=worst.target,
-        true=f"{worst.y_true:g}" if binary else number(worst.y_true),
-        predicted=number(worst.y_pred),
-        error=number(worst.y_pred - worst.y_true),
-        unit=units.get(worst.target, ""),
+def _members(target: TargetResult) -> str:
+    """How good each network of the ensemble is by itself; empty for a single network."""
+    metric = HEADLINE[target.kind]
+    found = target.members.get(metric)
+    if found is None or found.std is None:
+        return ""
+    each = f"{print_score(metric, found.mean)} ± {print_score(metric, found.std)}"
+    unit = f" {target.unit}" if target.unit and target.kind == "regression" else ""
+    return (
+        f"The score is that of the mean of {len(found.values)} networks; each by itself has "
+        f"{LABELS[metric]} {each}{unit} (mean ± standard deviation)."
     )
 
 

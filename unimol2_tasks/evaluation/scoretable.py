@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from unimol2_tasks.evaluation.contents import ScoreRow, TargetResult
+from unimol2_tasks.evaluation.metrics import HEADLINE
 
-_LABELS = {
+LABELS = {
     "mae": "MAE",
     "rmse": "RMSE",
+    "rmae": "RMAE",
     "r2": "R²",
     "pearson": "Pearson r",
     "spearman": "Spearman r",
     "roc_auc": "ROC AUC",
     "pr_auc": "PR AUC",
     "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
     "f1": "F1",
+    "macro_f1": "Macro F1",
     "mcc": "MCC",
     "log_loss": "Log loss",
+    "calibration_error": "Calibration error",
+    "coverage_90": "90 % interval holds",
+    "interval_width_90": "Its width",
+    "spread": "Spread",
+    "spread_spearman": "Spread to error, rank r",
 }
-_LOWER_IS_BETTER = frozenset({"mae", "rmse", "log_loss"})
-_IN_UNITS = frozenset({"mae", "rmse"})
+"""Metrics as a reader sees them, in the order of the columns."""
+_LOWER_IS_BETTER = frozenset({"mae", "rmse", "rmae", "log_loss", "calibration_error", "interval_width_90"})
+_IN_UNITS = frozenset({"mae", "rmse", "interval_width_90", "spread"})
+_OF_UNCERTAINTY = frozenset({"coverage_90", "interval_width_90", "spread", "spread_spearman"})
+_WITHOUT_A_BEST = frozenset({"coverage_90", "spread", "interval_width_90"})
+"""A coverage is right where it is the wanted one, and a width is good only with it."""
 _MINUS = "\N{MINUS SIGN}"
 """As wide as the digits, unlike the hyphen."""
-_HEADLINE_METRIC = {"regression": "mae", "binary": "roc_auc"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,8 @@ class TableRow:
     """One method's line."""
 
     method: str
-    is_baseline: bool
+    tag: str
+    """What it is there for, where it is not the model itself."""
     cells: tuple[Cell, ...]
 
 
@@ -78,29 +91,32 @@ class Headline:
 
 
 def score_table(target: TargetResult) -> ScoreTable:
-    """Lay out a target's scores, the best of each column marked; ties are all marked."""
-    names = _metric_names(target.rows)
-    best = {name: _best(name, target.rows) for name in names}
-    rows = tuple(
-        TableRow(row.method, row.is_baseline, tuple(_cell(row, name, best[name]) for name in names))
-        for row in target.rows
-    )
-    columns = tuple(Column(_LABELS.get(name, name), _unit(name, target)) for name in names)
-    return ScoreTable(columns, rows, any(cell.interval for row in rows for cell in row.cells))
+    """Lay out a target's scores, the best of each column marked; ties are all marked.
+
+    Published numbers are of other molecules, so they are never the best.
+    """
+    return _table(target, [name for name in _metric_names(target.rows) if name not in _OF_UNCERTAINTY])
+
+
+def uncertainty_table(target: TargetResult) -> ScoreTable:
+    """Lay out what the models say about their own errors; baselines say nothing, and are left out."""
+    rows = [row for row in target.rows if row.role == "model" and _OF_UNCERTAINTY & row.metrics.keys()]
+    said = replace(target, rows=rows)
+    return _table(said, [name for name in _metric_names(rows) if name in _OF_UNCERTAINTY])
 
 
 def headline(target: TargetResult) -> Headline | None:
-    """Compare the best model with the best baseline by MAE or ROC AUC; None where neither is known."""
-    name = _HEADLINE_METRIC[target.kind]
-    model = _best_row(name, [row for row in target.rows if not row.is_baseline])
-    if model is None:
+    """Compare the first model with the best baseline by MAE or ROC AUC; None where it has neither."""
+    name = HEADLINE[target.kind]
+    model = next((row for row in target.rows if row.role == "model"), None)
+    if model is None or not np.isfinite(_value(model, name)):
         return None
-    baseline = _best_row(name, [row for row in target.rows if row.is_baseline])
-    unit, value = _unit(name, target), _print(name, model.metrics[name])
+    baseline = _best_row(name, [row for row in target.rows if row.role == "baseline"])
+    unit, value = _unit(name, target), print_score(name, model.metrics[name])
     if baseline is None:
-        return Headline(target.name, _LABELS[name], value, unit, "no baseline to compare with", "unclear")
+        return Headline(target.name, LABELS[name], value, unit, "no baseline to compare with", "unclear")
     comparison, verdict = _compare(name, model, baseline)
-    return Headline(target.name, _LABELS[name], value, unit, comparison, verdict)
+    return Headline(target.name, LABELS[name], value, unit, comparison, verdict)
 
 
 def number(value: float) -> str:
@@ -114,18 +130,35 @@ def number(value: float) -> str:
     return text.replace("-", _MINUS)
 
 
+def _table(target: TargetResult, names: Sequence[str]) -> ScoreTable:
+    measured = [row for row in target.rows if row.role != "published"]
+    best = {name: _best(name, measured) for name in names}
+    rows = tuple(
+        TableRow(row.method, _tag(row), tuple(_cell(row, name, best[name]) for name in names))
+        for row in target.rows
+    )
+    columns = tuple(Column(LABELS.get(name, name), _unit(name, target)) for name in names)
+    return ScoreTable(columns, rows, any(cell.interval for row in rows for cell in row.cells))
+
+
 def _metric_names(rows: Sequence[ScoreRow]) -> list[str]:
     present = {name: None for row in rows for name in row.metrics if name != "n"}
-    return [name for name in _LABELS if name in present] + [name for name in present if name not in _LABELS]
+    return [name for name in LABELS if name in present] + [name for name in present if name not in LABELS]
+
+
+def _tag(row: ScoreRow) -> str:
+    return ", ".join(filter(None, ("" if row.role == "model" else row.role, row.note)))
 
 
 def _unit(name: str, target: TargetResult) -> str:
     return target.unit if name in _IN_UNITS else ""
 
 
-def _print(name: str, value: float) -> str:
+def print_score(name: str, value: float) -> str:
     """Print a score: three decimals for what runs from 0 to 1, three digits for what has a unit."""
-    if name in _LABELS and name not in _IN_UNITS and np.isfinite(value):
+    if name == "coverage_90":
+        return f"{100 * value:.1f} %" if np.isfinite(value) else number(value)
+    if name in LABELS and name not in _IN_UNITS and np.isfinite(value):
         return f"{value:z.3f}".replace("-", _MINUS)
     return number(value)
 
@@ -136,7 +169,7 @@ def _value(row: ScoreRow, name: str) -> float:
 
 def _best(name: str, rows: Sequence[ScoreRow]) -> float:
     values = [value for row in rows if np.isfinite(value := _value(row, name))]
-    if name not in _LABELS or len(values) < 2:
+    if name not in LABELS or name in _WITHOUT_A_BEST or len(values) < 2:
         return float("nan")
     return min(values) if name in _LOWER_IS_BETTER else max(values)
 
@@ -150,8 +183,10 @@ def _best_row(name: str, rows: Sequence[ScoreRow]) -> ScoreRow | None:
 def _cell(row: ScoreRow, name: str, best: float) -> Cell:
     value = _value(row, name)
     low, high = (row.intervals or {}).get(name, (float("nan"), float("nan")))
-    interval = f"{_print(name, low)} to {_print(name, high)}" if np.isfinite([low, high]).all() else ""
-    return Cell(_print(name, value), interval, best=value == best)
+    interval = (
+        f"{print_score(name, low)} to {print_score(name, high)}" if np.isfinite([low, high]).all() else ""
+    )
+    return Cell(print_score(name, value), interval, best=row.role != "published" and value == best)
 
 
 def _compare(
@@ -160,12 +195,12 @@ def _compare(
     ours, theirs = model.metrics[name], baseline.metrics[name]
     low, high = (model.intervals or {}).get(name, (ours, ours))
     if low <= theirs <= high:
-        return f"not clearly different from {baseline.method} ({_print(name, theirs)})", "unclear"
+        return f"not clearly different from {baseline.method} ({print_score(name, theirs)})", "unclear"
     better = (ours < theirs) == (name in _LOWER_IS_BETTER)
     if name in _IN_UNITS and theirs > 0:
         change = f"{100 * abs(ours - theirs) / theirs:.0f} %"
     else:
-        change = _print(name, abs(ours - theirs))
+        change = print_score(name, abs(ours - theirs))
     direction = "lower" if ours < theirs else "higher"
-    comparison = f"{change} {direction} than {baseline.method} ({_print(name, theirs)})"
+    comparison = f"{change} {direction} than {baseline.method} ({print_score(name, theirs)})"
     return comparison, "better" if better else "worse"

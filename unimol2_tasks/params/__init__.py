@@ -5,11 +5,14 @@ flow), and travel as frozen values; nothing deeper reads a file of settings.
 """
 
 from unimol2_tasks.params.file import Params, load_params, parse_params
+from unimol2_tasks.params.finetuning import FinetuneParams
 from unimol2_tasks.params.inference import EvaluateParams, PredictParams
 from unimol2_tasks.params.launch import KubernetesParams, LaunchParams, SlurmParams, SupervisionParams
 from unimol2_tasks.params.prepare import PrepareParams, SplitKind
+from unimol2_tasks.params.search import Range, SearchParams
 from unimol2_tasks.params.section import Section
-from unimol2_tasks.params.training import FinetuneParams, ModelParams, PretrainParams, TrainingParams
+from unimol2_tasks.params.study import StudyParams
+from unimol2_tasks.params.training import ModelParams, PretrainParams, TrainingParams
 
 __all__ = [
     "EvaluateParams",
@@ -21,9 +24,12 @@ __all__ = [
     "PredictParams",
     "PrepareParams",
     "PretrainParams",
+    "Range",
+    "SearchParams",
     "Section",
     "SlurmParams",
     "SplitKind",
+    "StudyParams",
     "SupervisionParams",
     "TrainingParams",
     "load_params",

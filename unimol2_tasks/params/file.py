@@ -3,17 +3,20 @@
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
 
 from unimol2_tasks.errors import ParameterError
+from unimol2_tasks.params.finetuning import FinetuneParams
 from unimol2_tasks.params.inference import EvaluateParams, PredictParams
 from unimol2_tasks.params.launch import LaunchParams, SupervisionParams
 from unimol2_tasks.params.prepare import PrepareParams
+from unimol2_tasks.params.search import SearchParams
 from unimol2_tasks.params.section import Section
-from unimol2_tasks.params.training import FinetuneParams, ModelParams, PretrainParams
+from unimol2_tasks.params.study import StudyParams
+from unimol2_tasks.params.training import ModelParams, PretrainParams
 
 
 class Params(Section):
@@ -23,10 +26,12 @@ class Params(Section):
     model: ModelParams = ModelParams()
     pretrain: PretrainParams = PretrainParams()
     finetune: FinetuneParams = FinetuneParams()
+    search: SearchParams = SearchParams()
     evaluate: EvaluateParams = EvaluateParams()
     predict: PredictParams = PredictParams()
     supervision: SupervisionParams = SupervisionParams()
     launch: LaunchParams = LaunchParams()
+    study: StudyParams = StudyParams()
 
 
 def load_params(path: Path | None = None, assignments: Sequence[str] = ()) -> Params:
@@ -119,5 +124,6 @@ def _explain(problem: Any) -> str:
 def _known_keys(location: Sequence[str]) -> list[str]:
     model: Any = Params
     for part in location:
-        model = model.model_fields[part].annotation
+        # A place in a list has the type of the list's items.
+        model = get_args(model)[0] if part.isdigit() else model.model_fields[part].annotation
     return list(model.model_fields)

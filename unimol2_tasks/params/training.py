@@ -1,4 +1,4 @@
-"""Parameters of the network, of pretraining and of fine-tuning."""
+"""Parameters of the network, of training and of pretraining."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -146,21 +146,3 @@ class PretrainParams(TrainingParams):
     atom_weight: float = Field(1.0, ge=0, description="Weight of the masked-atom loss.")
     coordinate_weight: float = Field(1.0, ge=0, description="Weight of the coordinate loss.")
     distance_weight: float = Field(1.0, ge=0, description="Weight of the pair distance loss.")
-
-
-class FinetuneParams(TrainingParams):
-    """Property prediction on a labelled dataset."""
-
-    batch_size: int = Field(32, ge=1, description="Molecules per optimiser step, over all ranks.")
-    epochs: int = Field(60, ge=1, description="Passes over the training split.")
-    warmup_ratio: float = Field(0.06, ge=0, lt=1, description="Share of the steps that warm up.")
-    targets: tuple[str, ...] = Field((), description="Label columns to learn; empty: all.")
-    task: Literal["auto", "regression", "binary"] = Field(
-        "auto", description="auto: binary where a label holds only 0 and 1."
-    )
-    regression_loss: Literal["smooth_l1", "l1", "mse"] = Field(
-        "smooth_l1", description="smooth_l1 as released; on scaled targets."
-    )
-    head_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout of the property head.")
-    validate_every_epochs: int = Field(1, ge=1, description="Epochs between validations.")
-    patience: int = Field(0, ge=0, description="Validations without improvement before stopping; 0: never.")

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
-
-from unimol2_model import ModelConfig, UniMol2ForPretraining
 from unimol2_tasks.params import Params
 from unimol2_tasks.planning.cost import (
     A100_TFLOPS,
@@ -20,6 +17,7 @@ from unimol2_tasks.planning.prediction import LawScope, PredictedLoss, predict_l
 from unimol2_tasks.planning.sizes import MoleculeSizes
 from unimol2_tasks.training.deepspeed_config import refuse_unsupported
 from unimol2_tasks.training.network import model_config
+from unimol2_tasks.training.size import count_parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +111,6 @@ def make_plan(params: Params, sizes: MoleculeSizes, machine: Machine, scope: Law
         loss=loss,
         warnings=(*_warnings(params, machine, chosen, speed), *loss.doubts),
     )
-
-
-def count_parameters(config: ModelConfig) -> int:
-    """Parameters of the pretraining network, counted on one that takes no memory."""
-    with torch.device("meta"):
-        return sum(weight.numel() for weight in UniMol2ForPretraining(config).parameters())
 
 
 def _speed(params: Params, machine: Machine, flops: float) -> Speed:

@@ -1,7 +1,8 @@
 """The validation loss that a scaling law promises, and where the promise does not hold."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from unimol2_tasks.scaling.law import ScalingLaw
 
@@ -31,6 +32,18 @@ class LawScope:
         """The paper's: 42M to 310M, from step 200,000 to the end of its runs (Uni-Mol2, "Scaling law")."""
         return cls(ScalingLaw.paper(), "the paper's law", _PAPER_SIZES, _PAPER_STEPS, _PAPER_BATCH)
 
+    @classmethod
+    def of_fit(cls, fit: Mapping[str, Any]) -> Self:
+        """That of `law.json`, which `unimol2 scaling fit` wrote."""
+        sizes, steps = fit["sizes"], fit.get("steps")
+        return cls(
+            ScalingLaw(**fit["constants"]),
+            "this law",
+            (min(sizes), max(sizes)),
+            None if steps is None else (min(steps), max(steps)),
+            fit.get("batch_size"),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PredictedLoss:
@@ -53,13 +66,20 @@ def predict_loss(scope: LawScope, millions: float, steps: int, batch_size: int) 
         steps: optimiser steps.
         batch_size: molecules per step.
     """
+    loss = float(scope.law.predict(millions, steps))
+    return PredictedLoss(loss, scope.name, tuple(doubts_of(scope, millions, steps, batch_size)))
+
+
+def doubts_of(scope: LawScope, millions: float, steps: float, batch_size: int | None) -> list[str]:
+    """Why a law may not hold for a run; arguments as for `predict_loss`, None: not known."""
     doubts = []
     small, large = scope.sizes
     if not small <= millions <= large:
-        doubts.append(f"{millions:,.1f}M parameters: {scope.name} was fitted on {small:g}M to {large:g}M")
+        size = f"{millions:,.1f}" if millions >= 10 else f"{millions:.3g}"
+        doubts.append(f"{size}M parameters: {scope.name} was fitted on {small:g}M to {large:g}M")
     if scope.steps is not None and not scope.steps[0] <= steps <= scope.steps[1]:
         first, last = scope.steps
-        doubts.append(f"{steps:,} steps: {scope.name} was fitted on {first:,.0f} to {last:,.0f}")
-    if scope.batch_size is not None and batch_size != scope.batch_size:
+        doubts.append(f"{steps:,.0f} steps: {scope.name} was fitted on {first:,.0f} to {last:,.0f}")
+    if None not in (scope.batch_size, batch_size) and batch_size != scope.batch_size:
         doubts.append(f"batches of {batch_size:,}: {scope.name} was fitted on {scope.batch_size:,}")
-    return PredictedLoss(float(scope.law.predict(millions, steps)), scope.name, tuple(doubts))
+    return doubts

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+ThirdTerm = Literal["compute", "constant", "none"]
+"""What follows a·M^b + c·S^d: e·C^f (the paper), a loss e that nothing removes, or no term at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +69,21 @@ class ScalingLaw:
         Raises:
             ValueError: If a size or a number of steps is not positive.
         """
+        return np.asarray(sum(self.terms(millions, steps).values()))
+
+    def terms(self, millions: npt.ArrayLike, steps: npt.ArrayLike) -> dict[str, npt.NDArray[np.float64]]:
+        """The parts of the predicted loss: `size`, `steps` and `compute`; arguments as for `predict`.
+
+        Raises:
+            ValueError: If a size or a number of steps is not positive.
+        """
         m = np.asarray(millions, dtype=np.float64)
         s = np.asarray(steps, dtype=np.float64)
         for name, values in (("millions", m), ("steps", s)):
             if not np.all(values > 0):
                 raise ValueError(f"the scaling law needs positive {name}, got {values.min()}")
-        return np.asarray(self.a * m**self.b + self.c * s**self.d + self.e * (m * s) ** self.f)
+        return {
+            "size": np.asarray(self.a * m**self.b),
+            "steps": np.asarray(self.c * s**self.d),
+            "compute": np.asarray(self.e * (m * s) ** self.f),
+        }

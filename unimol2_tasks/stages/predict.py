@@ -1,46 +1,32 @@
-"""Prediction and embedding: any table in, one row out for each row in, in the same order."""
+"""Prediction and embedding: any table in, one row out for each row in, in the same order.
 
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+A prediction that was killed goes on from the units that are finished and ends with the same bytes.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
-
-from unimol2_tasks import progress
-from unimol2_tasks.artifacts.manifest import ArtifactRef, Rows
-from unimol2_tasks.artifacts.schemas import (
-    EMBEDDING_PREFIX,
-    EMBEDDINGS,
-    PREDICTION_PREFIX,
-    PREDICTIONS,
-    validate,
-)
+from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.artifacts.s3 import is_s3
 from unimol2_tasks.artifacts.single_file import find_file, publish_file
 from unimol2_tasks.artifacts.store import LocalArtifact, Recipe, Store
-from unimol2_tasks.chemistry.pool import map_molecules
-from unimol2_tasks.chemistry.preparation import prepare_molecule
-from unimol2_tasks.chemistry.rejection import Rejected
+from unimol2_tasks.artifacts.streamed_tables import refuse_other_suffixes
+from unimol2_tasks.artifacts.workspace import Workspace
 from unimol2_tasks.datasets.columns import ColumnChoice
-from unimol2_tasks.datasets.ledger import Reject
-from unimol2_tasks.datasets.readers import Table, read_table, table_digest
-from unimol2_tasks.datasets.rows import InputRow
-from unimol2_tasks.datasets.shards import MoleculeRecord, ShardWriter, write_splits
-from unimol2_tasks.errors import TableError, UserError
+from unimol2_tasks.datasets.readers import read_table, table_digest
+from unimol2_tasks.errors import TableError
 from unimol2_tasks.params import Params, PrepareParams
-from unimol2_tasks.stages.inference import infer
+from unimol2_tasks.stages.embedding_columns import AtomColumns, MoleculeColumns, embedding_width
+from unimol2_tasks.stages.prediction_columns import PredictionColumns
+from unimol2_tasks.stages.prediction_passes import OutputColumns, PredictionPasses
+from unimol2_tasks.stages.units import WorkOn, work_here
 from unimol2_tasks.training.job import Job
-from unimol2_tasks.training.network import TARGETS
-from unimol2_tasks.training.targets import Targets
+from unimol2_tasks.training.network import TARGETS, read_targets
 
-_WRITERS: dict[str, Callable[[pl.DataFrame, Path], None]] = {
-    ".csv": lambda frame, path: frame.write_csv(path),
-    ".parquet": lambda frame, path: frame.write_parquet(path),
-}
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,171 +34,166 @@ class PredictInputs:
     """What predicts, and what is predicted."""
 
     artifact: str
-    """A predictor (`run`) or a model (`run_embed`)."""
+    """A predictor; for `run_embed` also a pretrained model."""
     table: str
-    """A path or `s3://…`; see `datasets.readers.read_table`."""
+    """A file, folder or glob, local or `s3://…`; see `datasets.readers.read_table`."""
     smiles_column: str | None = None
     """None: guessed by its name."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """One row of the output, before its values are known."""
+class Sharing:
+    """Who works on the units of a prediction, and where what they make waits."""
 
-    row: int
-    id: str
-    smiles: str
-    reason: str | None
-    """Why it has no values; None where it has."""
+    work_on: WorkOn | None = None
+    """None: processes of this machine."""
+    work: str | None = None
+    """Folder or S3 prefix for unfinished work, which whoever works must reach; None: beside `out`, or beside
+    the store's cache where `out` is on S3."""
 
 
-def run(params: Params, inputs: PredictInputs, out: str, store: Store = Store()) -> ArtifactRef:
-    """Predict a table into a `.csv` or `.parquet` file.
+def run(
+    params: Params,
+    inputs: PredictInputs,
+    out: str,
+    store: Store = Store(),
+    sharing: Sharing = Sharing(),
+) -> ArtifactRef:
+    """Predict a table into a `.csv` or `.parquet` file (`artifacts.prediction_schemas.PREDICTIONS`).
 
-    Molecules are prepared as the predictor's training molecules were. A row that cannot be predicted
-    keeps its place, with the reason.
+    Molecules are prepared as the predictor's training molecules were. A row that cannot be predicted keeps
+    its place, with the reason; that no row can be predicted is no error.
+
+    Args:
+        params: `predict` counts, and of `prepare` the number of workers.
+        inputs: Predictor and table.
+        out: A new file, or one on S3.
+        store: How S3 is reached.
+        sharing: Who prepares the molecules; the network runs on this machine.
 
     Raises:
-        UserError: Predictor, table or column is missing, `out` has another suffix, or no row is a molecule.
-        TrainingFailed: Inference ended without a result.
+        UserError: Predictor, table or column is missing, `out` has another suffix, or the table is empty.
+        TrainingFailed: Inference ended without a result; started again, it goes on.
     """
-    _check_suffix(out)
+    refuse_other_suffixes(out)
     predictor = store.fetch(inputs.artifact, "predictor")
-    targets = Targets.model_validate_json((predictor.path / TARGETS).read_text(encoding="utf-8"))
-    recipe = Recipe("predictions", {}, _parents(predictor, inputs, store))
-    names = [PREDICTION_PREFIX + name for name in targets.names]
-    work = _Work(params, inputs, out, store, recipe, targets.prepare)
-    return work.run(
-        Job(kind="predict", dataset=work.folder, model=predictor.path.absolute(), params=params), names
-    )
+    coverage = params.predict.coverage
+    return _Prediction(
+        recipe=Recipe("predictions", {"coverage": coverage}, _parents(predictor, inputs, store)),
+        job=Job(kind="predict", dataset=Path(), model=predictor.path.absolute(), params=params),
+        prepare=read_targets(predictor.path).prepare,
+        columns=lambda: PredictionColumns.of(predictor.path, coverage),
+    ).run(inputs, out, store, sharing)
 
 
-def run_embed(params: Params, inputs: PredictInputs, out: str, store: Store = Store()) -> ArtifactRef:
-    """Write the pretrained representation `[D]` of every row into a `.csv` or `.parquet` file.
+def run_embed(
+    params: Params,
+    inputs: PredictInputs,
+    out: str,
+    store: Store = Store(),
+    sharing: Sharing = Sharing(),
+    atoms: bool = False,
+) -> ArtifactRef:
+    """Write the representation `[D]` of every row, or of every heavy atom, into a `.csv` or `.parquet` file.
 
-    Molecules are prepared as `params.prepare` says; the embedding is the molecule token of the last
-    block, averaged over the conformers.
+    It is the molecule token of the last block, or its atoms, averaged over the conformers. Molecules are
+    prepared as `params.prepare` says, or as the predictor's training molecules were.
+
+    Args:
+        params: `predict` and `prepare` count.
+        inputs: Model, or predictor of a single training, and table.
+        out: As `run`.
+        store: As `run`.
+        sharing: As `run`.
+        atoms: A row per heavy atom, `artifacts.prediction_schemas.ATOM_EMBEDDINGS`; `atom_index` is the
+            number that RDKit's parser gives the atom in the given text, without a row for atoms that
+            standardisation took away.
 
     Raises:
-        UserError: As `run`.
-        TrainingFailed: Inference ended without a result.
+        UserError: As `run`, or the predictor is an ensemble.
+        TrainingFailed: As `run`.
     """
-    _check_suffix(out)
-    model = store.fetch(inputs.artifact, "model")
-    prepare = params.prepare
-    recipe = Recipe(
-        "embeddings",
-        {"prepare": prepare.model_dump(mode="json", exclude={"workers"})},
-        _parents(model, inputs, store),
-    )
-    work = _Work(params, inputs, out, store, recipe, prepare)
-    return work.run(Job(kind="embed", dataset=work.folder, model=model.path.absolute(), params=params), None)
+    refuse_other_suffixes(out)
+    model = store.fetch(inputs.artifact)
+    learnt = (model.path / TARGETS).is_file()
+    prepare = read_targets(model.path).prepare if learnt else params.prepare
+    settings = {"prepare": prepare.model_dump(mode="json", exclude={"workers", "unit_rows"}), "atoms": atoms}
+    columns = AtomColumns if atoms else MoleculeColumns
+    return _Prediction(
+        recipe=Recipe("embeddings", settings, _parents(model, inputs, store)),
+        job=Job(
+            kind="embed-atoms" if atoms else "embed",
+            dataset=Path(),
+            model=model.path.absolute(),
+            params=params,
+        ),
+        prepare=prepare,
+        columns=lambda: columns(embedding_width(model.path)),
+    ).run(inputs, out, store, sharing)
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """One prediction, from the table to the published file."""
+class _Prediction:
+    """What is to be computed, for whatever table."""
 
-    params: Params
-    inputs: PredictInputs
-    out: str
-    store: Store
     recipe: Recipe
+    job: Job
     prepare: PrepareParams
+    columns: Callable[[], OutputColumns]
 
-    @property
-    def folder(self) -> Path:
-        """Where the prepared molecules wait; the same after an interruption."""
-        return self.store.work_folder(self.out, self.recipe)
-
-    def run(self, job: Job, names: Sequence[str] | None) -> ArtifactRef:
-        found = find_file(self.store, self.recipe, self.out)
-        if found is not None:
+    def run(self, inputs: PredictInputs, out: str, store: Store, sharing: Sharing) -> ArtifactRef:
+        """The file at `out`: the one that is there, or a new one."""
+        folder = store.work_folder(out, self._unfinished(out))
+        shared = folder if sharing.work is None else f"{sharing.work.rstrip('/')}/{folder.name}"
+        workspace = Workspace(str(shared), store)
+        with workspace.alone():
+            found = find_file(store, self.recipe, out)
+            if found is not None:
+                _LOGGER.info("%s: already made from this table and these parameters", out)
+            else:
+                found = self._start(inputs, out, workspace, sharing.work_on, folder)
+            _forget(workspace, folder)
             return found
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        choice = ColumnChoice(smiles=self.inputs.smiles_column, labels=())
-        rows = _prepare(
-            read_table(self.inputs.table, choice, self.store), self.folder, self.prepare, self.params
+
+    def _start(
+        self, inputs: PredictInputs, out: str, workspace: Workspace, work_on: WorkOn | None, folder: Path
+    ) -> ArtifactRef:
+        try:
+            return self._make(inputs, out, workspace, work_on, folder)
+        except TableError:
+            # Another table is another prediction: nobody will go on with this one.
+            _forget(workspace, folder)
+            raise
+
+    def _make(
+        self, inputs: PredictInputs, out: str, workspace: Workspace, work_on: WorkOn | None, folder: Path
+    ) -> ArtifactRef:
+        store, params = workspace.store, self.job.params
+        choice = ColumnChoice(smiles=inputs.smiles_column, labels=())
+        passes = PredictionPasses(
+            table=read_table(inputs.table, choice, store),
+            prepare=self.prepare,
+            job=self.job,
+            columns=self.columns(),
+            workspace=workspace,
+            work_on=work_on or partial(work_here, workers=params.prepare.workers),
+            folder=folder,
         )
-        values = infer(job, self.params, self.folder / "run")
-        frame = _frame(rows, values, names)
-        validate(frame, PREDICTIONS if names else EMBEDDINGS, self.out)
-        with self.store.draft(self.out) as draft:
-            name = self.out.rpartition("/")[2]
-            _WRITERS[Path(name).suffix](frame, draft / name)
-            failed = sum(row.reason is not None for row in rows)
-            counts = Rows(rows_in=len(rows), out=len(rows) - failed, rejects=failed)
-            ref = publish_file(self.store, draft, self.out, self.recipe, counts)
-        shutil.rmtree(self.folder)
-        return ref
+        with store.draft(out) as draft:
+            rows = passes.run(draft / out.rpartition("/")[2])
+            return publish_file(store, draft, out, self.recipe, rows)
+
+    def _unfinished(self, out: str) -> Recipe:
+        """Of the work that is found again: files of units of another size are of no use."""
+        place = out if is_s3(out) else str(Path(out).absolute())
+        unit_rows = self.job.params.predict.unit_rows
+        return replace(self.recipe, params=self.recipe.params | {"out": place, "unit_rows": unit_rows})
 
 
-def _prepare(table: Table, folder: Path, prepare: PrepareParams, params: Params) -> list[_Row]:
-    """Write the molecules of a table as shards, in its order; returns what became of every row."""
-    rows: list[_Row] = []
-    ids: list[str] = []
-    with ShardWriter(folder, prepare.shard_rows, ()) as shards:
-        for row, record in _records(table, prepare, params):
-            rows.append(row)
-            if record is not None:
-                shards.write(record)
-                ids.append(row.id)
-        if not ids:
-            first = rows[0]
-            raise TableError(
-                f"{table.uri}: no molecule of {len(rows)} rows could be used; "
-                f"the first reason: row {first.row} ({first.smiles:.60}): {first.reason}"
-            )
-    write_splits(folder, ids, ["test"] * len(ids))
-    return rows
-
-
-def _records(
-    table: Table, prepare: PrepareParams, params: Params
-) -> Iterator[tuple[_Row, MoleculeRecord | None]]:
-    rows = list(table.rows())
-    outcomes = map_molecules(
-        partial(prepare_molecule, params=prepare),
-        (row.structure for row in rows if isinstance(row, InputRow)),
-        workers=params.prepare.workers,
-        timeout=prepare.conformer_timeout,
-        stage="conformers",
-    )
-    with closing(outcomes):
-        for done, row in enumerate(rows, start=1):
-            progress.report("conformers", done, len(rows))
-            if isinstance(row, Reject):
-                yield _Row(row.row, str(row.row), row.input, row.reason), None
-                continue
-            result = next(outcomes).result
-            if isinstance(result, Rejected):
-                yield _Row(row.row, row.id, row.text, result.reason), None
-                continue
-            yield _Row(row.row, row.id, row.text, None), MoleculeRecord.of(result, row.row, row.id)
-
-
-def _frame(rows: Sequence[_Row], values: NDArray[np.float64], names: Sequence[str] | None) -> pl.DataFrame:
-    """The output table: values `[n, T]` of the rows that have any, nulls for the others."""
-    names = names or [f"{EMBEDDING_PREFIX}{number}" for number in range(values.shape[1])]
-    whole = np.full((len(rows), len(names)), np.nan)
-    whole[[place for place, row in enumerate(rows) if row.reason is None]] = values
-    return pl.DataFrame(
-        {
-            "row": pl.Series([row.row for row in rows], dtype=pl.UInt64),
-            "id": [row.id for row in rows],
-            "smiles": [row.smiles for row in rows],
-            **{name: whole[:, k] for k, name in enumerate(names)},
-            "reason": pl.Series([row.reason for row in rows], dtype=pl.String),
-        },
-        nan_to_null=True,
-    )
+def _forget(workspace: Workspace, folder: Path) -> None:
+    Workspace(str(folder), workspace.store).remove()
+    workspace.remove()
 
 
 def _parents(artifact: LocalArtifact, inputs: PredictInputs, store: Store) -> dict[str, str]:
     return {artifact.manifest.kind: artifact.manifest.digest, "table": table_digest(inputs.table, store)}
-
-
-def _check_suffix(out: str) -> None:
-    if Path(out).suffix not in _WRITERS:
-        raise UserError(f"--out {out}: expected a file that ends in {' or '.join(_WRITERS)}")

@@ -6,6 +6,7 @@ from unimol2_tasks.artifacts.single_file import verify_file
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.datasets.dataset import open_dataset
 from unimol2_tasks.datasets.ledger import read_ledger
+from unimol2_tasks.stages.verify_predictions import verify_predictions
 
 
 def verify(uri: str, store: Store = Store()) -> Iterator[str]:
@@ -22,6 +23,8 @@ def verify(uri: str, store: Store = Store()) -> Iterator[str]:
             rejects = read_ledger(artifact.path / "rejects.csv")
             molecules = open_dataset(artifact.path)
             yield f"{len(molecules):,} molecules and {len(rejects):,} rejects, all tables valid"
+    elif manifest.kind in ("predictions", "embeddings"):
+        yield verify_predictions(store, uri, manifest)
     yield f"{manifest.kind} {manifest.digest}"
     yield f"made by unimol2-tasks {manifest.code_version}"
     size = sum(entry.size for entry in manifest.files)

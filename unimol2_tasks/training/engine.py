@@ -2,14 +2,17 @@
 
 import math
 import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.optim.optimizer import ParamsT
 
 from unimol2_tasks.params import TrainingParams
 from unimol2_tasks.training.deepspeed_config import deepspeed_config, refuse_unsupported
 from unimol2_tasks.training.job import RunFolder, write_json
+from unimol2_tasks.training.layer_groups import WeightGroup
 from unimol2_tasks.training.schedule import learning_rate_factor
 
 
@@ -59,7 +62,12 @@ def import_deepspeed() -> Any:
 
 
 def build_engine(
-    objective: torch.nn.Module, params: TrainingParams, warmup: int, total: int, run: RunFolder
+    objective: torch.nn.Module,
+    params: TrainingParams,
+    warmup: int,
+    total: int,
+    run: RunFolder,
+    groups: Sequence[WeightGroup] = (),
 ) -> Any:
     """The DeepSpeed engine around an objective.
 
@@ -71,10 +79,13 @@ def build_engine(
         warmup: Steps of warm-up.
         total: Optimiser steps in all.
         run: Where the configuration that DeepSpeed is given is kept.
+        groups: All trainable weights by how they learn; none: all alike.
     """
     deepspeed = import_deepspeed()
     config = deepspeed_config(params)
-    weights = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+    if not groups:
+        groups = [WeightGroup([weight for weight in objective.parameters() if weight.requires_grad])]
+    weights = [{"params": group.weights} for group in groups]
     optimizer: torch.optim.Optimizer
     options: dict[str, Any] = {
         "lr": params.learning_rate,
@@ -94,10 +105,14 @@ def build_engine(
         optimizer=optimizer,
         config=config,
         lr_scheduler=lambda wrapped: torch.optim.lr_scheduler.LambdaLR(
-            wrapped, lambda step: learning_rate_factor(step, warmup, total)
+            wrapped, [_rate(group, warmup, total) for group in groups]
         ),
     )
     return engine
+
+
+def _rate(group: WeightGroup, warmup: int, total: int) -> Callable[[int], float]:
+    return lambda step: learning_rate_factor(step, warmup, total) * group.factor(step)
 
 
 class FiniteAdamW(torch.optim.AdamW):
@@ -108,7 +123,7 @@ class FiniteAdamW(torch.optim.AdamW):
     hold the learning rate.
     """
 
-    def __init__(self, weights: list[torch.nn.Parameter], *, clip: float, **options: Any) -> None:
+    def __init__(self, weights: ParamsT, *, clip: float, **options: Any) -> None:
         super().__init__(weights, **options)
         self.clip = clip
         self.overflow = False
@@ -141,10 +156,20 @@ def full_weights(engine: Any, module: torch.nn.Module) -> dict[str, torch.Tensor
         for name, tensor in module.state_dict().items()
     }
     for name, parameter in module.named_parameters():
-        full = safe_get_full_fp32_param(parameter)
+        full = safe_get_full_fp32_param(parameter) if parameter.requires_grad else _gathered(parameter)
         if full is not None:
             weights[name] = full.detach().float().cpu().reshape(full.shape).clone()
     return weights
+
+
+def _gathered(frozen: torch.nn.Parameter) -> torch.Tensor | None:
+    """A weight that no optimiser knows, where ZeRO has spread it over the ranks; else None."""
+    if not hasattr(frozen, "ds_id"):
+        return None
+    import deepspeed
+
+    with deepspeed.zero.GatheredParameters([frozen]):
+        return frozen.detach().clone()
 
 
 def seed_step(seed: int, step: int, micro: int, rank: int) -> None:

@@ -3,57 +3,47 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from unimol2_model import UniMol2ForProperties
 from unimol2_model.weights import write_weights
 from unimol2_tasks.artifacts.manifest import MANIFEST, read_manifest
+from unimol2_tasks.chemistry.applicability import TRAINING
 from unimol2_tasks.datasets.collation import LabelledBatch, LabelledSamples, buckets
 from unimol2_tasks.datasets.dataset import MoleculeDataset, open_dataset
 from unimol2_tasks.datasets.order import Order
+from unimol2_tasks.datasets.parts import Parts, parts_of
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import FinetuneParams, PrepareParams
 from unimol2_tasks.training.curve import Curve
-from unimol2_tasks.training.engine import start_distributed, summed
-from unimol2_tasks.training.inference import Share, predict_molecules
+from unimol2_tasks.training.engine import start_distributed
 from unimol2_tasks.training.job import Job, RunFolder, write_json
+from unimol2_tasks.training.layer_groups import layer_groups
 from unimol2_tasks.training.loop import Loop, Plan
+from unimol2_tasks.training.losses import PropertyLoss
 from unimol2_tasks.training.network import TARGETS, WEIGHTS, load_predictor, new_property_model, write_config
-from unimol2_tasks.training.targets import Targets, choose_targets
-from unimol2_tasks.training.trained import Trained, prepare_training
-
-_REGRESSION_LOSSES: dict[str, Callable[..., torch.Tensor]] = {
-    "smooth_l1": functional.smooth_l1_loss,
-    "l1": functional.l1_loss,
-    "mse": functional.mse_loss,
-}
-
-
-_VALIDATION_BATCH = 128
+from unimol2_tasks.training.predictor_files import (
+    OUT_OF_FOLD,
+    VALIDATION,
+    write_predictions,
+    write_training_molecules,
+)
+from unimol2_tasks.training.target_choice import Labels, choose_targets
+from unimol2_tasks.training.targets import Targets
+from unimol2_tasks.training.trained import prepare_training
+from unimol2_tasks.training.validation import Judged, validate, validation_metrics
 
 
 class PropertyObjective(torch.nn.Module):
-    """Losses over known labels: on scaled values for regression, cross-entropy for classes.
-
-    Each molecule's loss is the mean over its own known labels, and the batch's the mean over molecules:
-    what a molecule contributes does not depend on which labels its neighbours have.
-    """
-
-    mean: torch.Tensor
-    std: torch.Tensor
-    binary: torch.Tensor
+    """A network and what it is trained with: the mean loss over the molecules of a batch."""
 
     def __init__(self, model: UniMol2ForProperties, targets: Targets, params: FinetuneParams) -> None:
         super().__init__()
         self.model = model
-        self.regression_loss = _REGRESSION_LOSSES[params.regression_loss]
-        for name in ("mean", "std", "binary"):
-            self.register_buffer(name, torch.from_numpy(getattr(targets, name)), persistent=False)
+        self.losses = PropertyLoss(targets, params)
 
     def forward(self, batch: LabelledBatch) -> dict[str, torch.Tensor]:
         """Mean loss over the molecules of the batch, as `loss`."""
@@ -61,57 +51,81 @@ class PropertyObjective(torch.nn.Module):
             raise ValueError("fine-tuning needs labels")
         return {"loss": self.losses(self.model(batch.molecules), batch.labels).mean()}
 
-    def losses(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """`[B]` loss of each molecule, from outputs and labels `[B, T]`; 0 where nothing is known."""
-        known = ~torch.isnan(labels)
-        filled = torch.where(known, labels, torch.zeros_like(labels)).float()
-        scaled = ((filled - self.mean) / self.std).float()
-        each = torch.where(
-            self.binary,
-            functional.binary_cross_entropy_with_logits(
-                outputs.float(), filled.clamp(0, 1), reduction="none"
-            ),
-            self.regression_loss(outputs.float(), scaled, reduction="none"),
-        )
-        return (each * known).sum(dim=1) / known.sum(dim=1).clamp(min=1)
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is learnt, and from which molecules."""
+
+    dataset: MoleculeDataset
+    targets: Targets
+    places: NDArray[np.int64]
+    """`[T]` of the targets among the dataset's labels."""
+    labels: NDArray[np.float64]
+    """`[n, T]` of the whole dataset."""
+    parts: Parts
+    """Those that have any of the labels."""
+
+    @classmethod
+    def of(cls, job: Job) -> "_Task":
+        params, dataset = job.params.finetune, open_dataset(job.dataset)
+        values = np.stack([dataset.labels(index) for index in range(len(dataset))])
+        labels = Labels(tuple(dataset.label_names), values, lambda k: _named(dataset, k))
+        parts = parts_of(dataset, params.fold)
+        if not len(parts.train) or not len(parts.valid):
+            raise UserError(f"{job.dataset}: fine-tuning needs molecules in both splits, train and valid")
+        targets, places = choose_targets(labels, parts.train, params, _preparation(job))
+        wanted = values[:, places]
+        labelled = parts.among(np.asarray(~np.isnan(wanted).all(axis=1)))
+        judging = {"valid": labelled.valid} | ({} if params.fold is None else {"test": labelled.test})
+        for name, indices in judging.items():
+            if not len(indices):
+                raise UserError(
+                    f"{job.dataset}: no molecule of {name} has a value of {', '.join(targets.names)}, and "
+                    "there is nothing to judge by; split it in another way"
+                )
+        return cls(dataset, targets, places, wanted, labelled)
+
+    def judged(self, indices: NDArray[np.int64]) -> Judged:
+        """These molecules, to judge a network on."""
+        return Judged(self.dataset, indices, self.labels[indices], self.targets.view)
 
 
 def finetune(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> None:
     """Run or resume a fine-tuning job and leave its predictor in `run.result`."""
     params = job.params.finetune
     device = start_distributed(params)
-    dataset = open_dataset(job.dataset)
-    labels = np.stack([dataset.labels(index) for index in range(len(dataset))])
-    train, valid = dataset.indices("train"), dataset.indices("valid")
-    if not len(train) or not len(valid):
-        raise UserError(f"{job.dataset}: fine-tuning needs molecules in both splits, train and valid")
-    targets, columns = choose_targets(labels, tuple(dataset.label_names), train, params, _preparation(job))
-    network = new_property_model(job.params.model, job.model, len(columns), params.head_dropout, params.seed)
-    objective = PropertyObjective(network, targets, params)
-    judged = _Judged(dataset, valid, labels[valid][:, columns])
-    steps_per_epoch = max(1, round(len(train) / params.batch_size))
+    task = _Task.of(job)
+    network = new_property_model(job.params.model, job.model, task.targets, params.head_dropout, params.seed)
+    if params.freeze_backbone:
+        network.freeze_backbone()
+    objective = PropertyObjective(network, task.targets, params)
+    judged = task.judged(task.parts.valid)
+    steps_per_epoch = max(1, round(len(task.parts.train) / params.batch_size))
     steps = params.epochs * steps_per_epoch
-    trained = prepare_training(objective, params, device, round(params.warmup_ratio * steps), steps, run)
+    groups = layer_groups(network, params, steps_per_epoch)
+    warmup = round(params.warmup_ratio * steps)
+    trained = prepare_training(objective, params, device, warmup, steps, run, groups)
 
     def keep_best() -> None:
         weights = trained.weights()
         if torch.distributed.get_rank() == 0:
             write_weights(weights, objective.model.config, run.best)
 
+    padding = buckets(task.dataset) if params.compile else None
     loop = Loop(
         trained=trained,
-        samples=LabelledSamples(dataset, columns, params.seed, buckets(dataset) if params.compile else None),
-        order=Order(train, params.seed, dataset.atoms),
+        samples=LabelledSamples(task.dataset, task.places, params.seed, padding, task.targets.view),
+        order=Order(task.parts.train, params.seed, task.dataset.atoms),
         params=params,
         plan=Plan(steps, params.validate_every_epochs * steps_per_epoch, params.patience),
-        validate=lambda _: _validate(trained, objective, judged, targets),
+        validate=lambda _: validate(trained, judged, task.targets, objective.losses),
         on_best=keep_best,
         run=run,
         stop_requested=stop_requested,
     )
     curve = loop.train()
     if torch.distributed.get_rank() == 0:
-        _write_result(run, objective, judged, targets, curve)
+        _write_result(run, job, task, objective, curve, device)
 
 
 def _preparation(job: Job) -> PrepareParams:
@@ -122,56 +136,34 @@ def _preparation(job: Job) -> PrepareParams:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """The molecules that validation looks at."""
-
-    dataset: MoleculeDataset
-    indices: NDArray[np.int64]
-    labels: NDArray[np.float64]
-    """`[n, T]` of the chosen targets."""
-
-
-def _validate(
-    trained: Trained, objective: PropertyObjective, valid: _Judged, targets: Targets
-) -> dict[str, float]:
-    share = Share(torch.distributed.get_rank(), torch.distributed.get_world_size())
-    model: Any = trained.judged().model
-    outputs = predict_molecules(model, valid.dataset, valid.indices, _VALIDATION_BATCH, trained.device, share)
-    whole = summed(torch.from_numpy(outputs).to(trained.device)).cpu().numpy()
-    return validation_metrics(objective, whole, valid.labels, targets)
-
-
-def validation_metrics(
-    objective: PropertyObjective,
-    outputs: NDArray[np.float64],
-    labels: NDArray[np.float64],
-    targets: Targets,
-) -> dict[str, float]:
-    """Loss, and per regression target the mean absolute error in its own unit."""
-    device = objective.mean.device
-    losses = objective.losses(torch.from_numpy(outputs).to(device), torch.from_numpy(labels).to(device))
-    metrics = {"valid/loss": float(losses.mean())}
-    errors = np.abs(targets.to_natural(outputs) - labels)
-    for k, target in enumerate(targets.targets):
-        if target.kind == "regression" and not np.isnan(errors[:, k]).all():
-            metrics[f"valid/mae/{target.name}"] = float(np.nanmean(errors[:, k]))
-    return metrics
+def _named(dataset: MoleculeDataset, index: int) -> str:
+    """A molecule as its owner knows it."""
+    record = dataset.record(index)
+    return f"row {record.row} ({record.id})" if record.id != str(record.row) else f"row {record.row}"
 
 
 def _write_result(
-    run: RunFolder, objective: PropertyObjective, valid: "_Judged", targets: Targets, curve: Curve
+    run: RunFolder, job: Job, task: _Task, objective: PropertyObjective, curve: Curve, device: torch.device
 ) -> None:
     """Save the best weights, and measure what was saved by loading it again."""
+    targets = task.targets
     with run.finishing() as folder:
         shutil.copyfile(run.best, folder / WEIGHTS)
+        shutil.copyfile(run.deepspeed, folder / run.deepspeed.name)
         write_config(folder, objective.model.config)
         (folder / TARGETS).write_text(targets.model_dump_json(indent=1) + "\n", encoding="utf-8")
         curve.write(folder / "curve.csv")
+        write_training_molecules(folder / TRAINING, task.dataset, task.parts.train)
         reloaded, _ = load_predictor(folder)
-        reloaded.to(objective.mean.device)
-        outputs = predict_molecules(
-            reloaded, valid.dataset, valid.indices, _VALIDATION_BATCH, objective.mean.device
-        )
-        metrics = validation_metrics(objective, outputs, valid.labels, targets)
-        write_json(folder / "metrics.json", metrics)
+        network = reloaded[""].to(device)
+        parts = {VALIDATION: task.parts.valid}
+        if job.params.finetune.fold is not None:
+            parts[OUT_OF_FOLD] = task.parts.test
+        for name, indices in parts.items():
+            judged = task.judged(indices)
+            outputs = judged.outputs(network, device)
+            ids = [task.dataset.id(index) for index in indices]
+            write_predictions(folder / name, ids, judged.labels, targets.to_natural(outputs), targets)
+            if name == VALIDATION:
+                metrics = validation_metrics(outputs, judged.labels, targets, objective.losses)
+                write_json(folder / "metrics.json", metrics)

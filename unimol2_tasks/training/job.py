@@ -24,7 +24,7 @@ class Job(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["pretrain", "finetune", "predict", "embed"]
+    kind: Literal["pretrain", "finetune", "predict", "embed", "embed-atoms"]
     dataset: Path
     """A local dataset folder, already verified."""
     model: Path | None = None

@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 from unimol2_tasks.datasets.collation import LabelledBatch, LabelledSamples, PretrainingSamples, loader
 from unimol2_tasks.datasets.order import Order, micro_batches
-from unimol2_tasks.errors import UserError
+from unimol2_tasks.errors import TrainingDiverged
 from unimol2_tasks.params import TrainingParams
 from unimol2_tasks.training.checkpoints import Checkpoints
 from unimol2_tasks.training.continuation import SETTINGS, settings_used
@@ -82,7 +82,8 @@ class Loop:
 
         Raises:
             Stopped: A stop was requested; a checkpoint of the last finished step is on disk.
-            UserError: Too many steps in a row had no finite gradient, or a validation loss is not finite.
+            TrainingDiverged: Too many steps in a row had no finite gradient, or a validation loss is not
+                finite.
         """
         checkpoints = Checkpoints(self.run.checkpoints, self.params.keep_checkpoints)
         self._resume(checkpoints)
@@ -226,7 +227,7 @@ class Loop:
             batch = self.order.batch(state.step, self.params.batch_size)
             keep_for_replay(self.run, self.trained.engine, self.samples.dataset, batch, state.step)
             message += f", or see what happens to the molecules with: unimol2 replay {self.run.diverged}"
-        raise UserError(message)
+        raise TrainingDiverged(message)
 
     def _out_of_patience(self) -> bool:
         return 0 < self.plan.patience <= self.state.stale
@@ -251,7 +252,7 @@ def _refuse_divergence(step: int, metrics: dict[str, float]) -> None:
     """End a run that cannot recover, on all ranks: the metrics are the same on all."""
     for name, value in metrics.items():
         if not math.isfinite(value):
-            raise UserError(
+            raise TrainingDiverged(
                 f"{name} is {value} after step {step}: training has diverged; lower learning_rate or warm up "
                 "longer, and if it is so at the first step, look for a molecule with impossible coordinates"
             )

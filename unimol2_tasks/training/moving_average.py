@@ -48,14 +48,12 @@ class MovingAverage:
 
     def restore(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Go on from an average that `weights(engine.module)` gave; every rank must call it."""
-        from deepspeed.utils import safe_set_full_fp32_param
-
         with self._in_place():
             for name, parameter in self._engine.module.named_parameters():
                 if not parameter.requires_grad:
                     continue
                 if _is_divided(parameter):
-                    safe_set_full_fp32_param(parameter, weights[name].to(parameter.device))
+                    _set_full_precision(parameter, weights[name])
                 else:
                     parameter.data.copy_(weights[name])
 
@@ -83,6 +81,20 @@ def full_precision_weights(engine: Any) -> list[torch.Tensor]:
     if hasattr(optimizer, "single_partition_of_fp32_groups"):
         return list(optimizer.single_partition_of_fp32_groups)
     return [weight for group in optimizer.param_groups for weight in group["params"]]
+
+
+def _set_full_precision(parameter: torch.nn.Parameter, weight: torch.Tensor) -> None:
+    """Give ZeRO's full-precision copy of a parameter, wherever its parts are, another value."""
+    from deepspeed.utils import safe_set_full_fp32_param, safe_set_local_fp32_param
+
+    weight = weight.to(parameter.device)
+    if not hasattr(parameter, "ds_id"):
+        safe_set_full_fp32_param(parameter, weight)
+        return
+    # ZeRO-3 cuts equal parts, the last one padded, which DeepSpeed's own function for whole weights forgets.
+    ranks = torch.distributed.get_world_size()
+    padded = torch.nn.functional.pad(weight.flatten(), (0, -weight.numel() % ranks))
+    safe_set_local_fp32_param(parameter, padded.view(ranks, -1)[torch.distributed.get_rank()])
 
 
 def _is_divided(parameter: torch.nn.Parameter) -> bool:

@@ -14,6 +14,8 @@ from unimol2_tasks.training.targets import Targets
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 TARGETS = "targets.json"
+MEMBERS = "members"
+"""Folder of an ensemble's networks, one folder each."""
 
 
 def model_config(params: ModelParams) -> ModelConfig:
@@ -36,7 +38,7 @@ def new_pretraining_model(params: ModelParams, seed: int) -> UniMol2ForPretraini
 
 
 def new_property_model(
-    params: ModelParams, model: Path | None, outputs: int, head_dropout: float, seed: int
+    params: ModelParams, model: Path | None, targets: Targets, head_dropout: float, seed: int
 ) -> UniMol2ForProperties:
     """A network with a fresh property head on a pretrained, or with `model` None a fresh, backbone.
 
@@ -47,18 +49,56 @@ def new_property_model(
         dropouts = {name: value for name, value in params.overrides().items() if name.endswith("dropout")}
         config = ModelConfig.from_dict(config.to_dict() | dropouts)
     torch.manual_seed(seed)
-    network = UniMol2ForProperties(config, outputs=outputs, head_dropout=head_dropout)
+    network = _property_model(config, targets, head_dropout)
     if model is not None:
         load_weights(network, model / WEIGHTS, part="backbone")
     return network
 
 
-def load_predictor(folder: Path) -> tuple[UniMol2ForProperties, Targets]:
-    """A fine-tuned network with its targets."""
-    targets = Targets.model_validate_json((folder / TARGETS).read_text(encoding="utf-8"))
-    network = UniMol2ForProperties(read_config(folder / WEIGHTS), outputs=len(targets.targets))
+def _property_model(config: ModelConfig, targets: Targets, head_dropout: float = 0.0) -> UniMol2ForProperties:
+    counts = [target.classes for target in targets.targets]
+    return UniMol2ForProperties(
+        config, outputs=counts if targets.head == "multitask" else sum(counts), head_dropout=head_dropout
+    )
+
+
+def load_predictor(folder: Path) -> tuple[dict[str, UniMol2ForProperties], Targets]:
+    """The fine-tuned networks of a predictor, and its targets.
+
+    Returns:
+        The networks by member, `{"": network}` where a single one was trained; their outputs are all on the
+        scale of the targets.
+    """
+    targets = read_targets(folder)
+    if not (folder / MEMBERS).is_dir():
+        return {"": _load_network(folder, targets)}, targets
+    networks = {}
+    for member in sorted((folder / MEMBERS).iterdir()):
+        own = read_targets(member)
+        networks[member.name] = _load_network(member, own)
+        _bring_to_scale(networks[member.name], own, targets)
+    return networks, targets
+
+
+def read_targets(folder: Path) -> Targets:
+    """What a predictor, or a member of one, predicts."""
+    return Targets.model_validate_json((folder / TARGETS).read_text(encoding="utf-8"))
+
+
+def _load_network(folder: Path, targets: Targets) -> UniMol2ForProperties:
+    network = _property_model(read_config(folder / WEIGHTS), targets)
     load_weights(network, folder / WEIGHTS)
-    return network.eval(), targets
+    return network.eval()
+
+
+def _bring_to_scale(network: UniMol2ForProperties, own: Targets, wanted: Targets) -> None:
+    """Have a network of one scale answer on another: every fold has a training split of its own."""
+    scale, shift = torch.ones(network.outputs), torch.zeros(network.outputs)
+    for mine, theirs in zip(own.targets, wanted.targets, strict=True):
+        columns = own.columns_of(mine.name)
+        scale[columns] = mine.std / theirs.std
+        shift[columns] = (mine.mean - theirs.mean) / theirs.std
+    network.head.rescale(scale, shift)
 
 
 def load_pretrained(folder: Path) -> UniMol2ForPretraining:

@@ -1,62 +1,70 @@
-"""The inference job: outputs or embeddings of every molecule of a dataset."""
+"""The inference job: for each file of molecules of a folder a file of what the network says of them.
+
+A job that is started again goes on with the files that have no values yet; in memory is one piece of a file.
+"""
 
 import os
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unimol2_model.batch import MoleculeBatch
-from unimol2_tasks.datasets.dataset import open_dataset
+from unimol2_tasks.artifacts.store import Store
+from unimol2_tasks.artifacts.workspace import Workspace
+from unimol2_tasks.datasets.molecule_files import count_molecules, molecule_files, read_molecules
 from unimol2_tasks.errors import UserError
-from unimol2_tasks.training.inference import Network, predict_molecules
 from unimol2_tasks.training.job import Job, RunFolder, Stopped, write_json
-from unimol2_tasks.training.network import load_predictor, load_pretrained
+from unimol2_tasks.training.scoring import Scoring, scoring
 
-OUTPUTS = "outputs.npy"
+VALUES = "values"
+"""Folder of a run with `STEM.npy` for each `STEM.parquet` of molecules; see `training.scoring`."""
 
 
 def predict(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> None:
-    """Write `[n, T]` predictions in label units, or `[n, D]` embeddings, in dataset order."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Write the values of every molecule of the job's folder, file by file, in the files' order."""
+    if job.model is None:
+        raise UserError("prediction needs a predictor or model")
     torch.set_num_threads(job.params.predict.threads or len(os.sched_getaffinity(0)))
-    network, finish = _network(job, device)
-    dataset = open_dataset(job.dataset)
-    conformers = int(dataset.conformers.sum())
+    network = scoring(job.kind, job.model, job.params.predict.batch_size)
+    values = Workspace(str(run.path / VALUES), Store())
+    finished = values.finished()
+    files = molecule_files(job.dataset)
+    rows = [count_molecules(file) for file in files]
+    done, total = 0, sum(rows)
 
-    def progress(done: int) -> None:
-        write_json(run.heartbeat, {"step": done, "steps": conformers, "detail": ""})
+    def progress(rows: float) -> None:
+        write_json(run.heartbeat, {"step": int(done + rows), "steps": total, "detail": ""})
         if stop_requested():
             raise Stopped
 
-    with torch.inference_mode():
-        outputs = predict_molecules(
-            network,
-            dataset,
-            np.arange(len(dataset)),
-            job.params.predict.batch_size,
-            device,
-            progress=progress,
-        )
-    with run.finishing() as folder:
-        np.save(folder / OUTPUTS, finish(outputs), allow_pickle=False)
+    for file, count in zip(files, rows, strict=True):
+        name = values_file(file.stem)
+        if name not in finished:
+            found = _values(network, file, progress)
+            with values.new(name) as path:
+                np.save(path, found, allow_pickle=False)
+        done += count
+        progress(0)
+    with run.finishing():
+        pass
 
 
-def _network(
-    job: Job, device: torch.device
-) -> tuple[Network, Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
-    """The network, and what turns its averaged outputs into the wanted values."""
-    if job.model is None:
-        raise UserError("prediction needs a predictor or model")
-    if job.kind == "predict":
-        predictor, targets = load_predictor(job.model)
-        return predictor.to(device), targets.to_natural
-    backbone = load_pretrained(job.model).backbone.to(device)
+def values_file(stem: str) -> str:
+    """The file in `VALUES` for a file of molecules."""
+    return f"{stem}.npy"
 
-    def embed(batch: MoleculeBatch) -> torch.Tensor:
-        """The molecule token of the last block."""
-        molecules: torch.Tensor = backbone.embed(batch)
-        return molecules
 
-    return embed, lambda outputs: outputs
+def _values(network: Scoring, file: Path, progress: Callable[[float], None]) -> NDArray[np.floating]:
+    pieces: list[NDArray[np.floating]] = []
+    before = 0
+    for molecules in read_molecules(file):
+        pieces.append(network(molecules, partial(_tell, progress, before, len(molecules))))
+        before += len(molecules)
+    return np.concatenate(pieces)
+
+
+def _tell(progress: Callable[[float], None], before: int, rows: int, share: float) -> None:
+    progress(before + share * rows)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unimol2_tasks import progress
-from unimol2_tasks.errors import TrainingFailed, UserError
+from unimol2_tasks.errors import TrainingDiverged, TrainingFailed, UserError
 from unimol2_tasks.params import SupervisionParams
 from unimol2_tasks.training.job import Job, RunFolder, read_json
 from unimol2_tasks.training.launchers.choice import launcher_for
@@ -178,6 +178,8 @@ class _Attempt:
         if self._hangs:
             return "hang"
         told = None if failure is None else str(failure["reason"])
+        if failure is not None and told == "diverged":
+            raise TrainingDiverged(failure["message"])
         if failure is not None and told == "user error":
             raise UserError(failure["message"])
         if ending.reason == "user error":

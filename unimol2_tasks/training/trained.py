@@ -1,6 +1,7 @@
 """A network in training: the engine around it, what is averaged of it, what it costs."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,6 +14,7 @@ from unimol2_tasks.datasets.collation import LabelledBatch
 from unimol2_tasks.params import TrainingParams
 from unimol2_tasks.training.engine import build_engine, full_weights
 from unimol2_tasks.training.job import RunFolder
+from unimol2_tasks.training.layer_groups import WeightGroup
 from unimol2_tasks.training.moving_average import MovingAverage
 from unimol2_tasks.training.telemetry import Telemetry, peak_tflops
 
@@ -62,6 +64,7 @@ def prepare_training(
     warmup: int,
     total: int,
     run: RunFolder,
+    groups: Sequence[WeightGroup] = (),
 ) -> Trained:
     """Build the engine, and what goes with it, around an objective whose network is its `model`.
 
@@ -75,6 +78,7 @@ def prepare_training(
         warmup: Steps of warm-up.
         total: Optimiser steps in all.
         run: Where the configuration that DeepSpeed is given is kept.
+        groups: All trainable weights by how they learn; none: all alike.
     """
     objective.to(device)
     averaged = None if params.ema_decay is None else copy.deepcopy(objective).requires_grad_(False)
@@ -83,7 +87,7 @@ def prepare_training(
     if params.compile:
         for block in backbone.blocks:
             block.compile(dynamic=False)
-    engine = build_engine(objective, params, warmup, total, run)
+    engine = build_engine(objective, params, warmup, total, run, groups)
     average = (
         None
         if averaged is None or params.ema_decay is None

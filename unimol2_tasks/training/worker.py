@@ -11,7 +11,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from unimol2_tasks.errors import UserError
+from unimol2_tasks.errors import TrainingDiverged, UserError
 from unimol2_tasks.process_tree import die_with_parent
 from unimol2_tasks.training.job import Job, RunFolder, Stopped, write_json
 
@@ -77,6 +77,8 @@ def _reason(error: BaseException) -> str:
 
     from unimol2_model import WeightsError
 
+    if isinstance(error, TrainingDiverged):
+        return "diverged"
     if isinstance(error, UserError | WeightsError):
         return "user error"
     if isinstance(error, Stopped | KeyboardInterrupt):

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit, log_expit
+from scipy.special import expit
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import Store
+from unimol2_tasks.chemistry.applicability import TrainingSet
 from unimol2_tasks.datasets.dataset import MoleculeDataset, open_dataset
 from unimol2_tasks.training.inference import predict_molecules
 from unimol2_tasks.training.job import RunFolder
@@ -55,44 +56,35 @@ def _curve(folder: Path, name: str) -> list[float]:
 
 
 def _reloaded(folder: Path, dataset: MoleculeDataset) -> tuple[Targets, NDArray[np.float64]]:
-    """Outputs `[n, T]` of the saved predictor for the validation split, in batches of another size."""
-    network, targets = load_predictor(folder)
+    """Outputs `[n, C]` of the saved predictor for the validation split, in batches of another size."""
+    networks, targets = load_predictor(folder)
     valid = dataset.indices("valid")
-    return targets, predict_molecules(network, dataset, valid, 5, torch.device("cpu"))
-
-
-def test_the_metrics_are_those_of_the_saved_predictor(
-    tiny_predictor: ArtifactRef, dataset: MoleculeDataset
-) -> None:
-    folder = Path(tiny_predictor.uri)
-    targets, outputs = _reloaded(folder, dataset)
-    assert targets.names == dataset.label_names == ("weight", "aromatic", "partial")
-    labels = np.stack([dataset.labels(int(index)) for index in dataset.indices("valid")])
-    assert np.isnan(labels).any(), "some labels of the validation split have to be missing"
-
-    error = np.abs(targets.to_natural(outputs) - labels)
-    scaled = np.abs(outputs - (labels - targets.mean) / targets.std)
-    losses = np.where(scaled < 1, scaled**2 / 2, scaled - 0.5)
-    losses[:, 1] = -np.where(labels[:, 1] == 1, log_expit(outputs[:, 1]), log_expit(-outputs[:, 1]))
-    assert _metrics(folder) == pytest.approx(
-        {
-            "valid/mae/weight": error[:, 0].mean(),
-            "valid/mae/partial": np.nanmean(error[:, 2]),
-            "valid/loss": np.nanmean(losses, axis=1).mean(),
-        },
-        rel=1e-5,
-    )
-    np.testing.assert_allclose(targets.to_natural(outputs)[:, 1], expit(outputs[:, 1]))
+    return targets, predict_molecules(networks[""], dataset, valid, 5, torch.device("cpu"), view=targets.view)
 
 
 def test_values_and_classes_are_learned_together(
     tiny_predictor: ArtifactRef, dataset: MoleculeDataset
 ) -> None:
-    targets, _ = _reloaded(Path(tiny_predictor.uri), dataset)
+    targets, outputs = _reloaded(Path(tiny_predictor.uri), dataset)
     assert [target.kind for target in targets.targets] == ["regression", "binary", "regression"]
     training = np.stack([dataset.labels(int(index)) for index in dataset.indices("train")])
-    assert targets.mean == pytest.approx([training[:, 0].mean(), 0, np.nanmean(training[:, 2])])
-    assert targets.std == pytest.approx([training[:, 0].std(), 1, np.nanstd(training[:, 2])])
+    weight, _, partial = targets.targets
+    assert (weight.mean, weight.std) == pytest.approx((training[:, 0].mean(), training[:, 0].std()))
+    assert (partial.mean, partial.std) == pytest.approx(
+        (np.nanmean(training[:, 2]), np.nanstd(training[:, 2]))
+    )
+    np.testing.assert_allclose(targets.to_natural(outputs)[:, 1], expit(outputs[:, 1]))
+
+
+def test_what_was_trained_on_is_published_for_similarity(
+    tiny_predictor: ArtifactRef, dataset: MoleculeDataset
+) -> None:
+    training = TrainingSet.read(Path(tiny_predictor.uri) / "training.parquet")
+    indices = dataset.indices("train")
+    assert list(training.ids) == [dataset.id(int(index)) for index in indices]
+    similarity, nearest = training.nearest([dataset.smiles(int(index)) for index in indices])
+    assert similarity == pytest.approx(1.0)
+    assert nearest.tolist() == list(range(len(indices)))
 
 
 def test_a_predictor_is_complete(tiny_predictor: ArtifactRef, tiny_model: ArtifactRef) -> None:
@@ -100,6 +92,7 @@ def test_a_predictor_is_complete(tiny_predictor: ArtifactRef, tiny_model: Artifa
     names = {path.name for path in artifact.path.iterdir()}
     assert names == {
         "manifest.json", "model.safetensors", "config.json", "targets.json", "metrics.json", "curve.csv",
+        "deepspeed.json", "training.parquet", "validation.parquet",
     }  # fmt: skip
     assert artifact.manifest.parents["model"] == tiny_model.digest
 

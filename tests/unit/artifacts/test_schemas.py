@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from unimol2_tasks.artifacts.schemas import PREDICTIONS, SPLITS, validate
+from unimol2_tasks.artifacts.schemas import SPLITS, validate
 from unimol2_tasks.errors import ArtifactError
 
 
@@ -46,21 +46,3 @@ def test_every_kind_of_damage_is_told(columns: dict[str, object], message: str) 
 def test_a_missing_column_is_told_once() -> None:
     with pytest.raises(ArtifactError, match=r"splits.parquet: column_in_dataframe: split\. The file"):
         validate(_splits().drop("split"), SPLITS, "splits.parquet")
-
-
-def test_predictions_keep_rejected_rows() -> None:
-    frame = pl.DataFrame(
-        {
-            "row": [1, 2],
-            "id": ["1", "2"],
-            "smiles": ["CCO", "CCX"],
-            "prediction:logS": [0.5, None],
-            "uncertainty:logS": [0.1, None],
-            "reason": [None, "parse: syntax error"],
-        },
-        schema_overrides={"row": pl.UInt64},
-    )
-    validate(frame, PREDICTIONS, "predictions.parquet")
-    negative = frame.with_columns(pl.lit(-1.0).alias("uncertainty:logS"))
-    with pytest.raises(ArtifactError, match="uncertainty:logS"):
-        validate(negative, PREDICTIONS, "predictions.parquet")

@@ -8,12 +8,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from unimol2_tasks.datasets.catalogue import PublicDataset, SourceFile, catalogue, find_dataset
 from unimol2_tasks.errors import UserError
 
 # Where shared/data keeps the tables; what it packed is unpacked upstream.
 TABLES = {
+    "qm9-3000": "qm9_3000/qm9_3000.csv",
     "compas-1d": "compas_1d/compas_1d.csv",
     "biogen-adme": "biogen_adme/ADME_public_set_3521.csv",
     "lipophilicity": "moleculenet/Lipophilicity.csv",
@@ -46,8 +48,8 @@ def test_columns_and_rows_are_those_of_the_real_table(shared_dir: Path, name: st
     dataset = find_dataset(name)
     text = upstream_bytes(shared_dir / "data" / TABLES[name]).decode()
     header, *rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
-    named = {dataset.smiles_column, *(target.name for target in dataset.targets)}
-    assert named | ({dataset.id_column} - {None}) <= set(header)
+    named = {dataset.smiles_column, dataset.id_column, *(target.name for target in dataset.targets)}
+    assert named - {None} <= set(header)
     assert len(rows) == dataset.rows
     for target in dataset.targets:
         values = {row[header.index(target.name)] for row in rows} - {""}
@@ -81,6 +83,20 @@ def test_the_prepare_command_survives_a_shell(dataset: PublicDataset) -> None:
     assert words[:4] == ["unimol2", "prepare", "--input", "my data/table.csv"]
     labels = words[words.index("--label-columns") + 1]
     assert labels.split(",") == ([target.name for target in dataset.targets] or ["none"])
+
+
+def test_a_dataset_says_by_smiles_or_by_geometries_what_its_molecules_are() -> None:
+    values = find_dataset("qm9-3000").model_dump()
+    with pytest.raises(ValidationError, match="give smiles_column or geometries"):
+        PublicDataset.model_validate(values | {"smiles_column": "smiles"})
+    with pytest.raises(ValidationError, match="geometries need id_column"):
+        PublicDataset.model_validate(values | {"id_column": None})
+
+
+def test_published_geometries_are_kept_by_the_prepare_command() -> None:
+    command = find_dataset("qm9-3000").prepare_command(Path("qm9-3000.sdf"))
+    assert "--set prepare.coordinates=keep" in command
+    assert "--smiles-column" not in command
 
 
 def test_a_misspelt_name_gets_its_neighbour() -> None:

@@ -14,6 +14,7 @@ from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.datasets.collation import LabelledBatch, LabelledSamples, PretrainingSamples, loader
 from unimol2_tasks.datasets.dataset import MoleculeDataset, open_dataset
 from unimol2_tasks.datasets.order import Order, Visit, micro_batches
+from unimol2_tasks.datasets.views import View
 from unimol2_tasks.params import PretrainParams
 
 
@@ -65,6 +66,18 @@ def test_conformers_alternate_between_epochs_and_repeat_with_the_visit(dataset: 
     assert drawn == [
         samples[[Visit(epoch, index)]].molecules.positions.numpy().tobytes() for epoch in range(20)
     ]
+
+
+@pytest.mark.parametrize(("view", "seen"), [(View(drawing=True), 3), (View(conformers=1), 1)])
+def test_training_draws_from_the_geometries_of_its_view(
+    dataset: MoleculeDataset, view: View, seen: int
+) -> None:
+    samples = LabelledSamples(dataset, np.array([0]), seed=0, view=view)
+    index = next(k for k in range(len(dataset)) if dataset.record(k).conformers == 2)
+    drawn = [samples[[Visit(epoch, index)]].molecules.positions[0].numpy() for epoch in range(30)]
+    assert len({positions.tobytes() for positions in drawn}) == seen
+    flat = [positions for positions in drawn if not positions[:, 2].any()]
+    assert bool(flat) == view.drawing
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])

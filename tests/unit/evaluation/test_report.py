@@ -29,7 +29,7 @@ def regression(rows: int = 40, name: str = "solubility") -> TargetResult:
     pred = rng.normal(0, 0.3, rows) + np.nan_to_num(true)
     scores = [
         ScoreRow("model", regression_metrics(true, pred)),
-        ScoreRow("mean", {"mae": 0.8}, is_baseline=True),
+        ScoreRow("mean", {"mae": 0.8}, role="baseline"),
     ]
     return TargetResult(name, "log mol/L", "regression", true, pred, scores)
 
@@ -93,8 +93,10 @@ def test_every_part_is_on_the_page(page: str) -> None:
         assert text in page
     for text in (
         "Predicted against measured",
+        "Residuals",
         "Errors",
         "ROC curve",
+        "Precision and recall",
         "Reliability",
         "Pretraining",
         "CCO",
@@ -151,7 +153,7 @@ def test_every_text_is_escaped() -> None:
 
 def test_charts_follow_the_theme_of_the_page(page: str) -> None:
     assert "prefers-color-scheme: dark" in page
-    assert page.count('<svg viewBox="') == 5
+    assert page.count('<svg viewBox="') == 7
     charts = re.findall(r'<svg viewBox="(.*?)</svg>', page, re.DOTALL)
     for svg in charts:
         assert "var(--accent)" in svg or "var(--series-1)" in svg

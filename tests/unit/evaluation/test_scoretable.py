@@ -1,8 +1,8 @@
 import pytest
 
 from unimol2_tasks.evaluation.contents import ScoreRow, TargetResult
-from unimol2_tasks.evaluation.metrics import TargetKind
-from unimol2_tasks.evaluation.scoretable import headline, number, score_table
+from unimol2_tasks.evaluation.labels import TargetKind
+from unimol2_tasks.evaluation.scoretable import headline, number, score_table, uncertainty_table
 
 
 def target(*rows: ScoreRow, kind: TargetKind = "regression", unit: str = "eV") -> TargetResult:
@@ -13,8 +13,8 @@ def test_lower_error_and_higher_correlation_are_best() -> None:
     table = score_table(
         target(
             ScoreRow("ours", {"pearson": 0.9, "mae": 0.2, "n": 50}),
-            ScoreRow("ridge", {"pearson": 0.95, "mae": 0.3, "n": 50}, is_baseline=True),
-            ScoreRow("mean", {"mae": 0.9, "n": 50}, is_baseline=True),
+            ScoreRow("ridge", {"pearson": 0.95, "mae": 0.3, "n": 50}, role="baseline"),
+            ScoreRow("mean", {"mae": 0.9, "n": 50}, role="baseline"),
         )
     )
     assert [(column.label, column.unit) for column in table.columns] == [("MAE", "eV"), ("Pearson r", "")]
@@ -53,8 +53,8 @@ def test_the_headline_says_how_the_model_stands(
     line = headline(
         target(
             ScoreRow("ours", {"mae": ours}, {"mae": interval}),
-            ScoreRow("ridge", {"mae": theirs}, is_baseline=True),
-            ScoreRow("mean", {"mae": 2.0}, is_baseline=True),
+            ScoreRow("ridge", {"mae": theirs}, role="baseline"),
+            ScoreRow("mean", {"mae": 2.0}, role="baseline"),
         )
     )
     assert line is not None
@@ -62,7 +62,7 @@ def test_the_headline_says_how_the_model_stands(
 
 
 def test_a_larger_area_is_better() -> None:
-    rows = (ScoreRow("ours", {"roc_auc": 0.9}), ScoreRow("forest", {"roc_auc": 0.8}, is_baseline=True))
+    rows = (ScoreRow("ours", {"roc_auc": 0.9}), ScoreRow("forest", {"roc_auc": 0.8}, role="baseline"))
     line = headline(target(*rows, kind="binary"))
     assert line is not None
     assert (line.comparison, line.verdict, line.unit) == ("0.100 higher than forest (0.800)", "better", "")
@@ -85,3 +85,34 @@ def test_without_the_metric_there_is_no_headline() -> None:
 )
 def test_numbers_have_three_digits(value: float, text: str) -> None:
     assert number(value) == text
+
+
+def test_a_published_number_is_shown_as_such_and_wins_nothing() -> None:
+    table = score_table(
+        target(
+            ScoreRow("ours", {"mae": 0.2}),
+            ScoreRow("ridge", {"mae": 0.3}, role="baseline"),
+            ScoreRow("Uni-Mol2 84M", {"mae": 0.1}, role="published", note="in Hartree"),
+        )
+    )
+    assert [row.tag for row in table.rows] == ["", "baseline", "published, in Hartree"]
+    assert [row.cells[0].best for row in table.rows] == [True, False, False]
+    line = headline(target(ScoreRow("ours", {"mae": 0.2}), ScoreRow("x", {"mae": 0.1}, role="published")))
+    assert line is not None
+    assert line.comparison == "no baseline to compare with"
+
+
+def test_what_a_model_says_about_its_errors_has_a_table_of_its_own() -> None:
+    metrics = {"mae": 0.2, "coverage_90": 0.8951, "interval_width_90": 0.5}
+    result = target(
+        ScoreRow("ours", metrics, {"coverage_90": (0.85, 0.92)}),
+        ScoreRow("ridge", {"mae": 0.3}, role="baseline"),
+    )
+    assert [column.label for column in score_table(result).columns] == ["MAE"]
+    table = uncertainty_table(result)
+    assert [(column.label, column.unit) for column in table.columns] == [
+        ("90 % interval holds", ""),
+        ("Its width", "eV"),
+    ]
+    assert [row.method for row in table.rows] == ["ours"]
+    assert (table.rows[0].cells[0].value, table.rows[0].cells[0].interval) == ("89.5 %", "85.0 % to 92.0 %")

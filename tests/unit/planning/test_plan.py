@@ -9,9 +9,10 @@ from unimol2_model.flops import training_flops
 from unimol2_tasks.errors import ParameterError, UserError
 from unimol2_tasks.params import Params, parse_params
 from unimol2_tasks.planning.memory import GIB, usable_bytes
-from unimol2_tasks.planning.plan import Machine, Plan, count_parameters, make_plan
+from unimol2_tasks.planning.plan import Machine, Plan, make_plan
 from unimol2_tasks.planning.prediction import LawScope
 from unimol2_tasks.planning.sizes import MoleculeSizes
+from unimol2_tasks.training.size import count_parameters
 
 SIZES = MoleculeSizes.assumed(25, 64, "assumed")
 

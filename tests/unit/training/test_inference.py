@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from unimol2_model import ModelConfig, MoleculeBatch, UniMol2ForProperties
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.datasets.dataset import MoleculeDataset, open_dataset
+from unimol2_tasks.datasets.views import WHOLE, View
 from unimol2_tasks.training.inference import Share, predict_molecules
 
 CPU = torch.device("cpu")
@@ -37,16 +38,33 @@ def dataset(tiny_dataset: ArtifactRef) -> MoleculeDataset:
 
 
 def _predict(
-    network: Recorded, dataset: MoleculeDataset, batch_size: int, share: Share = Share()
+    network: Recorded,
+    dataset: MoleculeDataset,
+    batch_size: int,
+    share: Share = Share(),
+    view: View = WHOLE,
 ) -> NDArray[np.float64]:
-    return predict_molecules(network, dataset, np.arange(len(dataset))[::-1], batch_size, CPU, share)
+    indices = np.arange(len(dataset))[::-1]
+    return predict_molecules(network, dataset, indices, batch_size, CPU, share, view=view)
 
 
-def test_company_changes_no_prediction(dataset: MoleculeDataset) -> None:
+@pytest.mark.parametrize("view", [WHOLE, View(features=False, drawing=True, conformers=2)])
+def test_company_changes_no_prediction(dataset: MoleculeDataset, view: View) -> None:
     network = Recorded()
-    alone, together = (_predict(network, dataset, batch_size) for batch_size in (1, 1024))
+    alone, together = (_predict(network, dataset, batch_size, view=view) for batch_size in (1, 1024))
     assert np.ptp(alone, axis=0).min() > 1e-3
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-5 * np.abs(alone).max())
+
+
+def test_a_prediction_is_the_mean_over_the_geometries_of_its_view(dataset: MoleculeDataset) -> None:
+    network, view = Recorded(), View(drawing=True)
+    index = next(k for k in range(len(dataset)) if dataset.record(k).conformers == 2)
+    record = dataset.record(index)
+    shown = [record.molecule(0), record.molecule(1), record.molecule(flat=True)]
+    with torch.no_grad():
+        expected = torch.stack([network(MoleculeBatch.collate([one]))[0] for one in shown]).mean(dim=0)
+    predicted = predict_molecules(network, dataset, np.array([index]), 8, CPU, view=view)
+    np.testing.assert_allclose(predicted[0], expected.numpy(), rtol=1e-5)
 
 
 def test_passes_hold_few_conformers_and_few_pairs(dataset: MoleculeDataset) -> None:

@@ -1,4 +1,4 @@
-"""The fine-tuning loss: what an unknown label may not change."""
+"""The fine-tuning loss: what it is, and what an unknown label or a neighbour may not change."""
 
 from typing import Any
 
@@ -7,60 +7,115 @@ import pytest
 import torch
 from torch.nn import functional
 
-from unimol2_model import ModelConfig, UniMol2ForProperties
 from unimol2_tasks.params import FinetuneParams, PrepareParams
-from unimol2_tasks.training.finetune import PropertyObjective, validation_metrics
+from unimol2_tasks.training.losses import PropertyLoss
 from unimol2_tasks.training.targets import Target, Targets
 
 TARGETS = Targets(
     targets=(
-        Target(name="melting point", kind="regression", mean=300.0, std=50.0),
-        Target(name="toxic", kind="binary"),
+        Target(name="melting point", kind="regression", scaling="standard", mean=300.0, std=50.0),
+        Target(name="toxic", kind="binary", class_weights=(0.5, 2.0)),
+        Target(name="clearance", kind="regression", scaling="log", mean=2.0, std=0.5),
+        Target(name="site", kind="multiclass", classes=3, class_weights=(1.0, 3.0, 0.1)),
     ),
     prepare=PrepareParams(),
 )
 UNKNOWN = float("nan")
+LABELS = torch.tensor(
+    [
+        [320.0, 1.0, 9.0, 2.0],
+        [UNKNOWN, 0.0, 4.0, UNKNOWN],
+        [280.0, UNKNOWN, UNKNOWN, 1.0],
+        [UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN],
+    ]
+)
 
 
-def _objective(**params: Any) -> PropertyObjective:
-    config = ModelConfig(blocks=1, atom_dim=16, heads=1, ffn_dim=8, pair_dim=8, pair_hidden_dim=4)
-    return PropertyObjective(UniMol2ForProperties(config, outputs=2), TARGETS, FinetuneParams(**params))
+def _outputs() -> torch.Tensor:
+    return torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
 
 
-def test_regression_is_judged_on_the_scale_of_the_training_labels() -> None:
-    losses = _objective(regression_loss="mse").losses(
-        torch.tensor([[1.0, 0.0]]), torch.tensor([[400.0, UNKNOWN]])
-    )
-    assert losses.tolist() == pytest.approx([(1.0 - 2.0) ** 2])
+def _losses(outputs: torch.Tensor, labels: torch.Tensor, **params: Any) -> torch.Tensor:
+    return PropertyLoss(TARGETS, FinetuneParams(**params))(outputs, labels)
 
 
-def test_classes_are_judged_by_cross_entropy() -> None:
-    losses = _objective().losses(torch.tensor([[0.0, 2.0]]), torch.tensor([[UNKNOWN, 1.0]]))
-    assert losses.tolist() == pytest.approx([float(np.log1p(np.exp(-2.0)))])
+def _only(place: int, value: float) -> torch.Tensor:
+    labels = torch.full((1, 4), UNKNOWN)
+    labels[0, place] = value
+    return labels
 
 
-def test_a_molecules_loss_is_the_mean_over_its_known_labels() -> None:
-    outputs = torch.tensor([[0.5, -1.0]])
-    both, first, second = (
-        float(_objective().losses(outputs, torch.tensor([labels])))
-        for labels in ([310.0, 0.0], [310.0, UNKNOWN], [UNKNOWN, 0.0])
-    )
-    assert both == pytest.approx((first + second) / 2)
-    assert first == pytest.approx(float(functional.smooth_l1_loss(torch.tensor(0.5), torch.tensor(0.2))))
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [("smooth_l1", functional.smooth_l1_loss), ("l1", functional.l1_loss), ("mse", functional.mse_loss)],
+)
+def test_regression_is_judged_on_the_scale_of_the_training_labels(loss: str, expected: Any) -> None:
+    outputs = _outputs()[:1]
+    standard = _losses(outputs, _only(0, 400.0), regression_loss=loss)
+    assert float(standard) == pytest.approx(float(expected(outputs[0, 0], torch.tensor(2.0))))
+    logarithmic = _losses(outputs, _only(2, 9.0), regression_loss=loss)
+    scaled = torch.tensor((np.log(9.0) - 2.0) / 0.5).float()
+    assert float(logarithmic) == pytest.approx(float(expected(outputs[0, 2], scaled)), rel=1e-5)
+
+
+def test_classes_are_judged_by_weighted_cross_entropy() -> None:
+    outputs = _outputs()[:1]
+    probability = float(outputs[0, 1].sigmoid())
+    assert float(_losses(outputs, _only(1, 1.0))) == pytest.approx(-2.0 * np.log(probability), rel=1e-5)
+    assert float(_losses(outputs, _only(1, 0.0))) == pytest.approx(-0.5 * np.log(1 - probability), rel=1e-5)
+    shares = outputs[0, 3:].softmax(0)
+    assert float(_losses(outputs, _only(3, 1.0))) == pytest.approx(-3.0 * np.log(float(shares[1])), rel=1e-5)
+
+
+@pytest.mark.parametrize(("place", "value", "weight"), [(1, 1.0, 2.0), (1, 0.0, 0.5), (3, 2.0, 0.1)])
+def test_the_focal_loss_is_cross_entropy_times_a_power_of_what_is_missed(
+    place: int, value: float, weight: float
+) -> None:
+    """Lin et al., 2017, eq. 4: (1 - p)^γ · -ln p."""
+    outputs = _outputs()[:1]
+    entropy = float(_losses(outputs, _only(place, value))) / weight
+    missed = 1 - np.exp(-entropy)
+    for gamma in (0.0, 0.5, 2.0):
+        focal = _losses(outputs, _only(place, value), classification_loss="focal", focal_gamma=gamma)
+        assert float(focal) == pytest.approx(weight * missed**gamma * entropy, rel=1e-5)
+
+
+def test_the_focal_loss_of_a_certain_class_can_be_differentiated() -> None:
+    outputs = torch.full((1, 6), 200.0, requires_grad=True)
+    loss = _losses(outputs, _only(1, 1.0), classification_loss="focal", focal_gamma=0.5)
+    (gradient,) = torch.autograd.grad(loss.sum(), outputs)
+    assert float(loss.detach()) == 0
+    assert torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal"])
+def test_a_molecules_loss_is_the_mean_over_its_known_labels_whatever_its_neighbours_have(loss: str) -> None:
+    outputs = _outputs()
+    together = _losses(outputs, LABELS, classification_loss=loss)
+    for row in range(3):
+        known = [place for place in range(4) if not torch.isnan(LABELS[row, place])]
+        alone = [
+            float(
+                _losses(outputs[row : row + 1], _only(place, float(LABELS[row, place])),
+                        classification_loss=loss)
+            )
+            for place in known
+        ]  # fmt: skip
+        assert float(together[row]) == pytest.approx(np.mean(alone), rel=1e-5)
 
 
 def test_an_unknown_label_teaches_nothing() -> None:
-    outputs = torch.randn(3, 2, requires_grad=True)
-    labels = torch.tensor([[320.0, UNKNOWN], [UNKNOWN, 1.0], [UNKNOWN, UNKNOWN]])
-    losses = _objective().losses(outputs, labels)
-    assert losses[2] == 0
+    outputs = _outputs().requires_grad_()
+    losses = _losses(outputs, LABELS)
+    assert losses[3] == 0
     (gradient,) = torch.autograd.grad(losses.sum(), outputs)
-    assert torch.equal(gradient == 0, torch.isnan(labels))
+    columns = torch.isnan(LABELS)[:, [0, 1, 2, 3, 3, 3]]
+    assert torch.equal(gradient == 0, columns)
 
 
-def test_validation_reports_errors_in_the_labels_own_unit() -> None:
-    outputs = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
-    labels = np.array([[360.0, 1.0], [290.0, UNKNOWN], [UNKNOWN, 0.0]])
-    metrics = validation_metrics(_objective(), outputs, labels, TARGETS)
-    assert metrics["valid/mae/melting point"] == pytest.approx(10.0)
-    assert set(metrics) == {"valid/loss", "valid/mae/melting point"}
+def test_a_scale_far_from_zero_is_not_rounded_by_half_precision() -> None:
+    """Energies around -400 that vary by 0.01: in bf16 their mean would be off by 1."""
+    target = Target(name="energy", kind="regression", scaling="standard", mean=-400.123, std=0.01)
+    loss = PropertyLoss(Targets(targets=(target,), prepare=PrepareParams()), FinetuneParams())
+    outputs = torch.zeros(1, 1, dtype=torch.bfloat16)
+    assert float(loss(outputs, torch.tensor([[-400.123]], dtype=torch.float64))) == pytest.approx(0, abs=1e-6)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from unimol2_tasks import progress
-from unimol2_tasks.errors import TrainingFailed, UserError
+from unimol2_tasks.errors import TrainingDiverged, TrainingFailed, UserError
 from unimol2_tasks.params import Params, parse_params
 from unimol2_tasks.training import supervisor
 from unimol2_tasks.training.job import Job, RunFolder, write_json
@@ -140,6 +140,11 @@ def test_a_user_error_of_the_worker_is_the_commands(run: RunFolder, go: Any) -> 
     with pytest.raises(UserError, match="it was user error"):
         go(ScriptedLaunch(fails("user error"), run, Ending("out of memory", "an ending")))
     assert not run.path.exists(), "nobody goes on with a refused job"
+
+
+def test_divergence_can_be_told_from_other_refusals(run: RunFolder, go: Any) -> None:
+    with pytest.raises(TrainingDiverged, match="it was diverged"):
+        go(ScriptedLaunch(fails("diverged"), run))
 
 
 def test_the_schedulers_reason_explains_what_the_ranks_saw(run: RunFolder, go: Any) -> None:

@@ -1,0 +1,94 @@
+"""The flow that searches for hyper-parameters of fine-tuning, its trials as mapped tasks."""
+
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import BaseModel
+
+from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.blocks import ArtifactStore, LaunchProfile, reference, store_of
+from unimol2_tasks.params import Params
+from unimol2_tasks.stages import search as stage
+from unimol2_tasks.tasks import finetune_predictor, prepare_dataset, trials_artifact, trials_on_task_runner
+
+
+class SearchResult(BaseModel):
+    """What the flow made."""
+
+    dataset: ArtifactRef
+    search: ArtifactRef
+    predictor: ArtifactRef
+    """Trained with the best parameters."""
+
+
+@flow(name="unimol2-search", flow_run_name="search on {table}", result_serializer="json")
+def search(
+    table: str,
+    out: str,
+    model: str | None = None,
+    params: Params = Params(),
+    smiles_column: str | None = None,
+    label_columns: list[str] | None = None,
+    launch: LaunchProfile | None = None,
+    store: ArtifactStore | None = None,
+) -> SearchResult:
+    """Prepare labelled molecules, fine-tune with many parameters, and keep the best predictor.
+
+    Started again with the same inputs it goes on: trials that have ended are not trained again.
+
+    Args:
+        table: CSV or TSV file with labels, local or `s3://`.
+        out: A folder or `s3://` prefix; the dataset, the search and the predictor go below it.
+        model: A pretrained model's folder or address; none: from scratch.
+        params: Parameters; `prepare`, `finetune` and `search` count here; `search.parallel` says how many
+            trials are trained at the same time.
+        smiles_column: Column with SMILES; none: guessed where unambiguous.
+        label_columns: Columns to learn; none: all numeric ones.
+        launch: How training is launched; none: as `params` says.
+        store: How S3 is reached; none: as the environment says.
+    """
+    params = params if launch is None else launch.apply(params)
+    pretrained = None if model is None else reference(model, "model", store)
+    dataset = prepare_dataset(table, f"{out}/dataset", params, smiles_column, None, label_columns, store)
+    in_threads = search_on_task_runner.with_options(
+        task_runner=ThreadPoolTaskRunner(max_workers=params.search.parallel)  # type: ignore[arg-type]
+    )
+    found = in_threads(dataset, f"{out}/search", pretrained, params, f"{out}/predictor", store)
+    best = stage.best_params(params, found, store_of(store))
+    predictor = finetune_predictor(dataset, pretrained, f"{out}/predictor", best, store)
+    return SearchResult(dataset=dataset, search=found, predictor=predictor)
+
+
+@flow(
+    name="unimol2-search-on-task-runner",
+    flow_run_name="search on {dataset.digest:.12}",
+    result_serializer="json",
+)
+def search_on_task_runner(
+    dataset: ArtifactRef,
+    out: str,
+    model: ArtifactRef | None = None,
+    params: Params = Params(),
+    refit: str | None = None,
+    store: ArtifactStore | None = None,
+    work: str | None = None,
+) -> ArtifactRef:
+    """The same search, its trials shared out by the flow's own task runner.
+
+    `search_on_task_runner.with_options(task_runner=...)` takes any of Prefect's.
+
+    Args:
+        dataset: A labelled dataset.
+        out: A new folder or an `s3://` prefix.
+        model: What every trial starts from; none: from scratch.
+        params: As in `search`.
+        refit: Where a predictor with the best parameters goes; none: it is not made.
+        store: As in `search`.
+        work: Folder or `s3://` prefix for unfinished work that every worker reaches; none: beside `out`.
+    """
+    places = store_of(store)
+    labelled = places.fetch(dataset.uri, "dataset", dataset.digest).uri
+    pretrained = None if model is None else places.fetch(model.uri, "model", model.digest).uri
+    inputs = stage.SearchInputs(labelled, pretrained, refit)
+    found = stage.run(params, inputs, out, places, trials_on_task_runner, work)
+    trials_artifact(found, store)
+    return found

@@ -1,0 +1,98 @@
+"""Searches and ensembles on a Prefect server: their trainings are tasks of their own."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, TaskRun
+
+from unimol2_flows.finetune import finetune
+from unimol2_flows.search import SearchResult, search
+from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.artifacts.store import Store
+from unimol2_tasks.params import Params, load_params, parse_params
+
+pytestmark = pytest.mark.usefixtures("prefect_home")
+
+
+@pytest.fixture(scope="module")
+def params(tiny_params: Params) -> Params:
+    """Two trials at the same time; an epoch each."""
+    values = tiny_params.model_dump()
+    values["finetune"] |= {"ranks": 1, "epochs": 1, "targets": ["weight"]}
+    values["search"] = {"space": {"learning_rate": [1e-4, 2e-3]}, "parallel": 2}
+    return parse_params(values)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("search-flow")
+
+
+@pytest.fixture(scope="module")
+def found(out: Path, tiny_table: Path, params: Params) -> SearchResult:
+    return search(str(tiny_table), str(out), params=params, label_columns=["weight"])
+
+
+def runs(name: str) -> tuple[list[FlowRun], list[TaskRun]]:
+    """The runs of a flow, and the tasks of these."""
+    with get_client(sync_client=True) as client:
+        flows = {flow.id for flow in client.read_flows() if flow.name == name}
+        flow_runs = [run for run in client.read_flow_runs() if run.flow_id in flows]
+        identities = {run.id for run in flow_runs}
+        return flow_runs, [task for task in client.read_task_runs() if task.flow_run_id in identities]
+
+
+def test_the_trials_are_mapped_tasks_and_the_best_becomes_a_predictor(found: SearchResult, out: Path) -> None:
+    _, tasks = runs("unimol2-search-on-task-runner")
+    assert {task.name: task.state_name for task in tasks} == {"trial 0": "Completed", "trial 1": "Completed"}
+    assert all({"unimol2", "train"} <= set(task.tags) for task in tasks)
+    _, own = runs("unimol2-search")
+    names = Counter(task.name.partition(" ")[0] for task in own if "search" not in task.name)
+    assert (names["prepare"], names["fine-tune"]) == (1, 1)
+
+    folder = Store().fetch(found.search.uri, "search", found.search.digest).path
+    best = load_params(folder / "best.yaml").finetune.learning_rate
+    predictor = Store().fetch(found.predictor.uri, "predictor", found.predictor.digest)
+    assert predictor.path == out / "predictor"
+    assert predictor.manifest.params["finetune"]["learning_rate"] == best
+
+
+def test_the_table_of_trials_is_on_the_server(found: SearchResult) -> None:
+    with get_client(sync_client=True) as client:
+        tables = [artifact for artifact in client.read_artifacts() if artifact.key == "unimol2-trials"]
+    (table,) = tables
+    rows = json.loads(str(table.data), parse_constant=pytest.fail)
+    assert [row["state"] for row in rows] == ["complete", "complete"]
+    assert rows[0]["loss"] <= rows[1]["loss"]
+    assert table.description == f"{found.search.uri}/trials.html"
+
+
+def test_a_second_run_trains_nothing(
+    found: SearchResult, out: Path, tiny_table: Path, params: Params
+) -> None:
+    before = len(runs("unimol2-search-on-task-runner")[1])
+    assert search(str(tiny_table), str(out), params=params, label_columns=["weight"]) == found
+    assert len(runs("unimol2-search-on-task-runner")[1]) == before
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory: pytest.TempPathFactory, tiny_table: Path, params: Params) -> ArtifactRef:
+    out = tmp_path_factory.mktemp("ensemble-flow")
+    values: dict[str, Any] = params.model_dump()
+    values["finetune"] |= {"seeds": [0, 1]}
+    joined: ArtifactRef = finetune(
+        str(tiny_table), str(out), params=parse_params(values), label_columns=["weight"], parallel=2
+    )
+    return joined
+
+
+def test_the_members_of_an_ensemble_are_mapped_tasks(ensemble: ArtifactRef) -> None:
+    _, tasks = runs("unimol2-finetune-on-task-runner")
+    names = Counter(task.name.partition(" ")[0] for task in tasks)
+    assert (names["fine-tune"], names["join"]) == (2, 1)
+    artifact = Store().fetch(ensemble.uri, "predictor", ensemble.digest)
+    assert sorted(path.name for path in (artifact.path / "members").iterdir()) == ["seed-0", "seed-1"]

@@ -1,0 +1,139 @@
+"""What evaluation consists of, each by itself."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.artifacts.store import Store
+from unimol2_tasks.datasets.dataset import open_dataset
+from unimol2_tasks.errors import UserError
+from unimol2_tasks.evaluation.report import render_report
+from unimol2_tasks.evaluation.uncertainty import conformal_halfwidth
+from unimol2_tasks.params import Params, PrepareParams
+from unimol2_tasks.stages.evaluation.asked import Asked
+from unimol2_tasks.stages.evaluation.candidates import Candidate
+from unimol2_tasks.stages.evaluation.intervals import Calibration
+from unimol2_tasks.stages.evaluation.judged import judged_molecules
+from unimol2_tasks.stages.evaluation.neighbours import Neighbours
+from unimol2_tasks.stages.evaluation.page import report
+from unimol2_tasks.stages.evaluation.printed import check_benchmark, published_rows
+from unimol2_tasks.stages.evaluation.scores import Scores
+from unimol2_tasks.stages.evaluation.tables import write_figures, write_predictions
+from unimol2_tasks.stages.evaluation.units import bare_name, unit_of
+from unimol2_tasks.training.targets import Target, Targets
+
+NAN = np.nan
+
+
+@pytest.fixture
+def three_classes(tiny_dataset: ArtifactRef) -> Scores:
+    """An ensemble of two networks that predict three classes of the tiny dataset; one has no molecule."""
+    artifact, dataset = Store().fetch(tiny_dataset.uri), open_dataset(tiny_dataset.uri)
+    targets = Targets(
+        targets=(Target(name="aromatic", kind="multiclass", classes=3),), prepare=PrepareParams()
+    )
+    # Judged on valid, for which there are no intervals, so that no file of a predictor is read.
+    candidate = Candidate(artifact, targets, ("seed-0", "seed-1"), {}, is_own=True)
+    random = np.random.default_rng(0)
+    members = {name: random.dirichlet([1, 1, 1], len(dataset)) for name in candidate.members}
+    judged = judged_molecules(dataset, artifact, {"Uni-Mol2": candidate}, "valid")
+    m = len(judged.indices)
+    near = Neighbours(np.linspace(0.2, 1.0, m), ["m0"] * m, np.zeros(m, np.int64))
+    params = Params().evaluate.model_copy(update={"split": "valid", "bootstrap": 10, "baselines": ()})
+    return Scores(judged, {"Uni-Mol2": Asked(candidate, members)}, near, params)
+
+
+def test_a_molecule_has_the_mean_and_spread_of_the_networks_that_may_be_asked() -> None:
+    asked = Asked(
+        Candidate(None, None, ("a", "b", "c"), {}, True),  # type: ignore[arg-type]
+        {
+            "a": np.array([[1.0], [NAN], [NAN]]),
+            "b": np.array([[3.0], [5.0], [NAN]]),
+            "c": np.array([[NAN], [NAN], [NAN]]),
+        },
+    )
+    assert asked.values[:2].tolist() == [[2.0], [5.0]]
+    assert np.isnan(asked.values[2]).all()
+    assert asked.spread is not None
+    assert asked.spread[:2].tolist() == [[1.0], [0.0]]
+
+
+def test_a_single_network_has_no_spread() -> None:
+    candidate = Candidate(None, None, ("",), {}, True)  # type: ignore[arg-type]
+    assert Asked(candidate, {"": np.ones((4, 2))}).spread is None
+
+
+def test_intervals_of_a_fold_never_rest_on_its_own_errors() -> None:
+    errors = np.arange(1.0, 31.0)[:, None]
+    folds = np.arange(30) % 3
+    widths = Calibration(errors, folds, folds).halfwidths(0, 0.8)
+    for fold in range(3):
+        assert set(widths[folds == fold]) == {conformal_halfwidth(errors[folds != fold], 0.8)}
+    shared = Calibration(errors, np.full(30, -1), np.full(5, -1)).halfwidths(0, 0.8)
+    assert set(shared) == {conformal_halfwidth(errors, 0.8)}
+
+
+def test_several_classes_go_through_to_the_page(three_classes: Scores, tmp_path: Path) -> None:
+    results = three_classes.results()
+    page = render_report(report(three_classes, results, {}))
+    for text in (
+        "Balanced accuracy",
+        "Confusion",
+        "Reliability",
+        "Error and spread",
+        "An ensemble of 2 networks",
+    ):
+        assert text in page
+    write_figures(tmp_path, results)
+    write_predictions(tmp_path / "predictions.csv", three_classes, results)
+    header = (tmp_path / "predictions.csv").read_text().splitlines()[0]
+    assert header == (
+        "id,smiles,aromatic,aromatic predicted,aromatic=0,aromatic=1,aromatic=2,aromatic spread,"
+        "nearest training molecule,similarity"
+    )
+
+
+def test_the_worst_molecules_are_those_whose_class_seemed_least_likely(three_classes: Scores) -> None:
+    results = three_classes.results()
+    worst = report(three_classes, results, {}).worst
+    probability = np.asarray(results[0].y_pred)
+    right = probability[np.arange(len(probability)), np.asarray(results[0].y_true).astype(int)]
+    names = [three_classes.judged.ids[place] for place in np.argsort(right)[: len(worst)]]
+    assert [molecule.name for molecule in worst] == names
+    assert all(molecule.neighbour is not None for molecule in worst)
+
+
+@pytest.mark.parametrize(
+    ("label", "unit", "bare"),
+    [
+        ("gap_eV", "eV", "gap"),
+        ("dipole (debye)", "debye", "dipole"),
+        ("logD", "", "logD"),
+        ("half_life", "", "half_life"),
+    ],
+)
+def test_units_are_read_off_the_name_of_a_label(label: str, unit: str, bare: str) -> None:
+    assert unit_of(label, {}) == unit
+    assert unit_of(label, {label: "furlong"}) == "furlong"
+    assert bare_name(label) == bare
+
+
+def test_published_scores_of_a_target_say_what_they_are() -> None:
+    rows = published_rows("compas-1d", Target(name="aIP_eV", kind="regression"), "eV")
+    # Uni-Mol2, table 5.
+    assert {row.method: row.metrics["mae"] for row in rows}["Uni-Mol2 1.1B"] == 0.0080
+    assert {row.role for row in rows} == {"published"}
+    assert {row.note for row in rows} == {""}
+    gap = published_rows("qm9", Target(name="gap_eV", kind="regression"), "eV")
+    assert {row.note for row in gap} == {"mean of homo, lumo, gap, in Hartree"}
+    assert published_rows("qm9", Target(name="solubility", kind="regression"), "") == []
+    assert published_rows(None, Target(name="gap", kind="regression"), "eV") == []
+
+
+def test_a_benchmark_that_nobody_published_is_refused() -> None:
+    with pytest.raises(UserError, match=r"no such benchmark; known are .*qm9"):
+        check_benchmark("qm10")
+    check_benchmark("qm9")
+    check_benchmark(None)

@@ -1,0 +1,126 @@
+"""What a table of predictions says beside the predictions: spread, intervals, classes, similarity."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.artifacts.prediction_schemas import PREDICTIONS
+from unimol2_tasks.artifacts.schemas import validate
+from unimol2_tasks.chemistry.structure import Structure
+from unimol2_tasks.datasets.rows import InputRow
+from unimol2_tasks.errors import ArtifactError
+from unimol2_tasks.params import PrepareParams
+from unimol2_tasks.stages.prediction_columns import PredictionColumns
+from unimol2_tasks.stages.prediction_units import prepare_numbered, prepared_rows
+
+SMILES = ("OCC", "CCCCCCCC", "c1ccccc1")
+
+
+@pytest.fixture(scope="module")
+def rows() -> pl.DataFrame:
+    inputs = [InputRow(number, text, Structure(text)) for number, text in enumerate(SMILES, start=1)]
+    params = PrepareParams(conformers=1)
+    return prepared_rows(inputs, [prepare_numbered(row.structure, params) for row in inputs])[0]
+
+
+def values() -> np.ndarray:
+    """[3 molecules, 3 members, logS and toxic and three phases]."""
+    return np.stack(
+        [
+            [[1.0, 0.1, 0.6, 0.3, 0.1], [2.0, 0.2, 0.2, 0.7, 0.1], [3.0, 0.3, 0.1, 0.8, 0.1]],
+            [[0.0, 0.5, 0.6, 0.3, 0.1]] * 3,
+            [[-1.0, 0.9, 0.0, 0.0, 1.0]] * 3,
+        ]
+    )
+
+
+def table(
+    predictor: ArtifactRef, rows: pl.DataFrame, found: np.ndarray, coverage: float = 0.9
+) -> pl.DataFrame:
+    columns = PredictionColumns.of(Path(predictor.uri), coverage)
+    return validate(pl.concat(columns.pieces(rows, found)), PREDICTIONS, "predictions")
+
+
+def test_an_ensemble_gives_the_mean_and_the_spread_of_its_members(
+    small_ensemble: ArtifactRef, rows: pl.DataFrame
+) -> None:
+    first = table(small_ensemble, rows, values()).row(0, named=True)
+    assert first["prediction:logS"] == pytest.approx(2.0)
+    assert first["std:logS"] == pytest.approx(np.std([1, 2, 3]))
+    assert first["prediction:toxic"] == pytest.approx(0.2)
+    assert first["std:phase=1"] == pytest.approx(np.std([0.3, 0.7, 0.8]))
+
+
+def test_the_class_is_the_one_that_is_most_probable_on_average(
+    small_ensemble: ArtifactRef, rows: pl.DataFrame
+) -> None:
+    frame = table(small_ensemble, rows, values())
+    assert frame["class:phase"].to_list() == [1, 0, 2]
+    assert "class:toxic" not in frame.columns
+
+
+def test_a_single_network_has_no_spread(small_predictor: ArtifactRef, rows: pl.DataFrame) -> None:
+    frame = table(small_predictor, rows, values()[:, :1])
+    assert not [name for name in frame.columns if name.startswith("std:")]
+
+
+@pytest.mark.parametrize(
+    # Of 20 errors 0.1, 0.2, … 2.0 the ceil(21 · coverage)-th.
+    ("coverage", "halfwidth"),
+    [(0.9, 1.9), (0.5, 1.1)],
+)
+def test_intervals_are_as_wide_as_the_errors_on_validation_molecules(
+    small_predictor: ArtifactRef, rows: pl.DataFrame, coverage: float, halfwidth: float
+) -> None:
+    frame = table(small_predictor, rows, values()[:, :1], coverage)
+    assert (frame["upper:logS"] - frame["prediction:logS"]).to_numpy() == pytest.approx(halfwidth)
+    assert (frame["prediction:logS"] - frame["lower:logS"]).to_numpy() == pytest.approx(halfwidth)
+    assert "lower:toxic" not in frame.columns
+
+
+def test_too_few_validation_molecules_give_no_interval(
+    small_predictor: ArtifactRef, rows: pl.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = table(small_predictor, rows, values()[:, :1], coverage=0.99)
+    assert frame["lower:logS"].null_count() == frame["upper:logS"].null_count() == frame.height
+    assert "logS: no interval: 20 validation molecules are too few" in caplog.text
+
+
+def test_similarity_is_that_of_the_nearest_training_molecule(
+    small_predictor: ArtifactRef, rows: pl.DataFrame
+) -> None:
+    similarity = table(small_predictor, rows, values()[:, :1])["similarity"].to_list()
+    assert similarity[0] == similarity[2] == 1.0
+    assert 0 < similarity[1] < 0.5
+
+
+def test_a_number_that_is_not_finite_is_a_failure_with_a_reason(
+    small_predictor: ArtifactRef, rows: pl.DataFrame
+) -> None:
+    found = values()[:, :1]
+    found[1, 0, 0] = np.inf
+    frame = table(small_predictor, rows, found)
+    assert frame["reason"].to_list() == [None, "the network's output is not a finite number", None]
+    assert frame["prediction:logS"].null_count() == 1
+
+
+def test_columns_do_not_depend_on_whether_any_row_is_a_molecule(
+    small_ensemble: ArtifactRef, rows: pl.DataFrame
+) -> None:
+    columns = PredictionColumns.of(Path(small_ensemble.uri), 0.9)
+    failed = rows.with_columns(reason=pl.lit("no"))
+    (empty,) = columns.pieces(failed, None)
+    (full,) = columns.pieces(rows, values())
+    assert empty.schema == full.schema == columns.types
+    assert empty["reason"].to_list() == ["no"] * 3
+
+
+def test_a_predictor_that_does_not_say_what_it_was_trained_on_is_refused(
+    tmp_path: Path, small_predictor: ArtifactRef
+) -> None:
+    (tmp_path / "targets.json").write_text((Path(small_predictor.uri) / "targets.json").read_text())
+    with pytest.raises(ArtifactError, match=r"training\.parquet: missing"):
+        PredictionColumns.of(tmp_path, 0.9)

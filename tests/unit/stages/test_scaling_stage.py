@@ -1,0 +1,140 @@
+"""From curves of models to a law and its report; the models are folders whose curves follow a known law."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unimol2_tasks.artifacts.store import Recipe, Store
+from unimol2_tasks.errors import UserError
+from unimol2_tasks.scaling.law import ScalingLaw
+from unimol2_tasks.stages import scaling, study_report
+from unimol2_tasks.stages.law_files import read_fit, read_law, read_points, read_replicas
+
+LAW = ScalingLaw(0.08, -0.5, 12.0, -0.4, 0.3, -0.1)
+SIZES = {"small": 0.04, "middle": 0.08, "large": 0.15, "larger": 0.26}
+STEPS = range(0, 4001, 250)
+
+
+def publish_model(
+    out: Path, millions: float, factor: float = 1.0, batch_size: int = 64, steps: Sequence[int] = STEPS
+) -> str:
+    """A model of which only the curve and the size are there."""
+    store = Store()
+    rng = np.random.default_rng(int(1000 * millions))
+    with store.draft(str(out)) as draft:
+        with (draft / "curve.csv").open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["step", "valid/loss"])
+            for step in steps:
+                loss = LAW.predict(millions, max(step, 1)) * factor * np.exp(0.003 * rng.normal())
+                writer.writerow([step, float(loss)])
+        (draft / "metrics.json").write_text(json.dumps({"parameters": millions * 1e6}))
+        return store.publish(draft, str(out), Recipe("model", {"pretrain": {"batch_size": batch_size}})).uri
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("models")
+    sizes = {**SIZES, "largest": 0.5, "spoilt": 0.5}
+    return {
+        name: publish_model(folder / name, millions, factor=2.0 if name == "spoilt" else 1.0)
+        for name, millions in sizes.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def fitted(models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fit(models, ["largest"], tmp_path_factory.mktemp("law"))
+
+
+def fit(models: dict[str, str], held_out: list[str], folder: Path, **settings: Any) -> Path:
+    inputs = scaling.ScalingInputs(
+        models=[models[name] for name in SIZES],
+        held_out=[models[name] for name in held_out],
+        **{"skip_steps": 1000, "starts": 4, "bootstrap": 10, **settings},
+    )
+    return Path(scaling.run(inputs, str(folder / "law")).uri)
+
+
+def test_the_largest_is_predicted_from_the_smaller_ones(fitted: Path, models: dict[str, str]) -> None:
+    value = read_fit(fitted)
+    judged = value["held_out"][models["largest"]]
+    assert judged["rmae"] < 0.01
+    assert (judged["n"], judged["from_step"], judged["millions"]) == (2, 3750, 0.5)
+    assert value["sizes"] == list(SIZES.values())
+    assert value["steps"] == [1250, 4000]
+    assert value["batch_size"] == 64
+    assert [one["constants"] for one in value["alternatives"]] == [6, 5, 4, 0]
+    assert set(value["intervals"]) == set("abcdef")
+
+
+def test_what_is_held_out_never_enters_the_fit(fitted: Path, models: dict[str, str], tmp_path: Path) -> None:
+    other = fit(models, ["spoilt"], tmp_path)
+    assert read_law(other) == read_law(fitted)
+    assert read_replicas(other) == read_replicas(fitted)
+    assert read_fit(other)["extrapolations"] == read_fit(fitted)["extrapolations"]
+    assert read_fit(other)["held_out"][models["spoilt"]]["rmae"] > 0.4
+
+
+def test_every_loss_but_the_untrained_is_in_the_table_with_its_part(fitted: Path) -> None:
+    parts: dict[str, int] = {}
+    for point in read_points(fitted):
+        parts[point.part] = parts.get(point.part, 0) + 1
+        assert 0 < point.lower < point.upper
+    assert parts == {"skipped": 4 * 4, "fit": 4 * 12, "held out": 14, "test": 2}
+
+
+def test_a_finished_fit_is_found_again(fitted: Path, models: dict[str, str]) -> None:
+    before = (fitted / "law.json").stat().st_mtime_ns
+    assert fit(models, ["largest"], fitted.parent) == fitted
+    assert (fitted / "law.json").stat().st_mtime_ns == before
+
+
+def test_a_model_is_not_fitted_and_held_out(models: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="small is given twice; a model is either fitted or held out"):
+        fit(models, ["small"], tmp_path)
+
+
+def test_models_of_different_batches_are_refused(models: dict[str, str], tmp_path: Path) -> None:
+    odd = publish_model(tmp_path / "odd", 0.5, batch_size=128)
+    with pytest.raises(UserError, match=r"different batch sizes .*odd: 128"):
+        fit({**models, "odd": odd}, ["odd"], tmp_path)
+
+
+def test_a_test_beyond_the_curve_says_where_the_curve_ends(models: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no loss after step 4000 \(its last is 4000\)"):
+        fit(models, ["largest"], tmp_path, test_from_step=4000)
+
+
+def test_a_fit_without_resamples_has_no_intervals(models: dict[str, str], tmp_path: Path) -> None:
+    law = fit(models, [], tmp_path, bootstrap=0)
+    assert read_fit(law)["intervals"] == {}
+    assert read_replicas(law) == []
+    report = Path(study_report.run(str(law), str(tmp_path / "report")).uri)
+    assert "held-out.svg" not in {path.name for path in report.iterdir()}
+
+
+def test_the_report_is_one_page_with_figures_and_tables_beside_it(fitted: Path, tmp_path: Path) -> None:
+    report = Path(study_report.run(str(fitted), str(tmp_path / "report")).uri)
+    figures = {path.name for path in report.glob("*.svg")}
+    assert figures == {"curves.svg", "curves-log.svg", "held-out.svg", "predicted-over-actual.svg"}
+    page = (report / "study.html").read_text()
+    assert page.count("<svg") == len(figures)
+    assert "<script" not in page
+    assert "src=" not in page
+    tables = (report / "study.md").read_text()
+    for text in ("| 0.5M | 3,750 | 2 |", "a·M^b + c·S^d + e·C^f", "0.04M, 0.08M", "95 % interval"):
+        assert text in tables
+        assert text.strip("| ").split(" |")[0] in page
+    scores = json.loads((report / "metrics.json").read_text())["held-out sizes"]
+    assert scores["a·M^b + c·S^d + e·C^f"]["rmae"] < 0.01
+
+
+def test_the_same_law_gives_the_same_bytes(fitted: Path, tmp_path: Path) -> None:
+    first, second = (study_report.run(str(fitted), str(tmp_path / name)) for name in ("a", "b"))
+    assert first.digest == second.digest

@@ -1,0 +1,137 @@
+"""`unimol2 scaling plan`: the best size and number of steps for a budget of GPU hours."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from unimol2_tasks.artifacts.store import Store
+from unimol2_tasks.commands.options import ParamsOption, SetOption, read_params
+from unimol2_tasks.commands.plan import law_scope, molecule_sizes
+from unimol2_tasks.errors import UserError
+from unimol2_tasks.params import ModelParams, Params
+from unimol2_tasks.planning.budget import Budget, BudgetPlan, Candidate, plan_budget
+from unimol2_tasks.planning.cost import A100_TFLOPS, ASSUMED_UTILISATION, molecule_flops
+from unimol2_tasks.planning.sizes import MoleculeSizes
+from unimol2_tasks.scaling.resampling import Replica, prediction_interval
+from unimol2_tasks.stages.law_files import read_replicas
+from unimol2_tasks.stages.study import ladder
+from unimol2_tasks.training.network import model_config
+
+_PRESETS = ("42M", "84M", "164M", "310M", "570M", "1.1B")
+
+LawOption = Annotated[str | None, typer.Option(help="What `unimol2 scaling fit` made; default: the paper's.")]
+
+
+def plan(
+    gpu_hours: Annotated[float, typer.Option(help="The budget: hours of one GPU, over all GPUs.")],
+    law: LawOption = None,
+    params: ParamsOption = None,
+    assignments: SetOption = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="What `unimol2 prepare` made: how large the molecules are.")
+    ] = None,
+    atoms: Annotated[
+        int | None, typer.Option(help="Mean heavy atoms per molecule, without --dataset; default: 25.")
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Measured molecules per second and GPU of the network of `model`; other sizes are taken "
+            "to reach as many operations per second."
+        ),
+    ] = None,
+    peak_tflops: Annotated[
+        float | None,
+        typer.Option(help="Without --rate: peak of one GPU; default: pretrain.peak_tflops, else an A100's."),
+    ] = None,
+    utilisation: Annotated[
+        float, typer.Option(help="Without --rate: share of the peak that is reached; the default is a guess.")
+    ] = ASSUMED_UTILISATION,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Find the size and number of steps that reach the lowest loss for a budget of GPU hours.
+
+    Candidates are the sizes of the section `study` of the parameters, else the paper's; between them the
+    operations per molecule are interpolated. `pretrain.batch_size` says what a step is.
+    """
+    settings = read_params(params, assignments)
+    sizes = molecule_sizes(settings, dataset, atoms)
+    speed = _flops_per_second(settings, sizes, rate, peak_tflops, utilisation)
+    budget = Budget(gpu_hours, speed, settings.pretrain.batch_size)
+    try:
+        made = plan_budget(budget, _candidates(settings, sizes), law_scope(law))
+    except ValueError as error:
+        raise UserError(f"scaling plan: {error}") from None
+    replicas = [] if law is None else read_replicas(Store().fetch(law, "law").path)
+    if as_json:
+        values = asdict(made) | {"interval": _interval(made, replicas), "warnings": _warnings(made)}
+        typer.echo(json.dumps(values, indent=1))
+    else:
+        Console().print(_tables(made, gpu_hours, replicas))
+
+
+def _flops_per_second(
+    params: Params,
+    sizes: MoleculeSizes,
+    rate: float | None,
+    peak_tflops: float | None,
+    utilisation: float,
+) -> float:
+    for name, value in (("--rate", rate), ("--peak-tflops", peak_tflops), ("--utilisation", utilisation)):
+        if value is not None and not value > 0:
+            raise UserError(f"{name} {value}: expected more than 0")
+    if utilisation > 1:
+        raise UserError(f"--utilisation {utilisation}: expected a share above 0 and up to 1")
+    if rate is not None:
+        return rate * molecule_flops(model_config(params.model), sizes.counts, False)
+    tflops = peak_tflops or params.pretrain.peak_tflops or A100_TFLOPS[params.pretrain.precision]
+    return tflops * 1e12 * utilisation
+
+
+def _candidates(params: Params, sizes: MoleculeSizes) -> list[Candidate]:
+    if params.study.sizes:
+        return [Candidate.of(rung.name, model_config(rung.params.model), sizes) for rung in ladder(params)]
+    return [Candidate.of(preset, model_config(ModelParams(preset=preset)), sizes) for preset in _PRESETS]
+
+
+def _tables(made: BudgetPlan, gpu_hours: float, replicas: Sequence[Replica]) -> Group:
+    table = Table(
+        title=f"{gpu_hours:g} GPU hours, spent on one size each",
+        title_justify="left",
+        caption="* the best; a size without a name lies between the candidates",
+        caption_justify="left",
+    )
+    for column in ("size", "parameters", "molecules / s / GPU", "steps", "loss"):
+        table.add_column(column, justify="right")
+    for one in made.spendings:
+        mark = " *" if one is made.optimum else ""
+        figures = (f"{one.millions * 1e6:,.0f}", f"{one.rate:,.0f}", f"{one.steps:,.0f}", f"{one.loss:.4f}")
+        table.add_row(one.name + mark, *figures, style="" if not one.doubts else "dim")
+    notes = [f"Note: {warning}" for warning in _warnings(made)]
+    interval = _interval(made, replicas)
+    if interval is not None:
+        notes.insert(0, f"The best: {interval[0]:.4f} to {interval[1]:.4f} (95 % interval of a measurement)")
+    return Group(table, Text("\n".join(notes)))
+
+
+def _interval(made: BudgetPlan, replicas: Sequence[Replica]) -> tuple[float, float] | None:
+    if not replicas:
+        return None
+    low, high = prediction_interval(replicas, made.optimum.millions, made.optimum.steps)
+    return float(low), float(high)
+
+
+def _warnings(made: BudgetPlan) -> list[str]:
+    found = [f"the best is outside the fit: {doubt}" for doubt in made.optimum.doubts]
+    if made.at_end:
+        found.append(
+            "the best is the last of the candidates: beyond it the loss may be lower still; add sizes to "
+            "study.sizes"
+        )
+    return found

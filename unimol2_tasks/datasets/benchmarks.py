@@ -1,0 +1,157 @@
+"""Benchmarks: which molecules, which split, which targets, which metric."""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from unimol2_tasks.datasets.catalogue import PublicDataset, find_dataset
+from unimol2_tasks.errors import UserError
+
+SPLIT_COLUMN = "split"
+"""The column of a benchmark's table that says train, valid or test, where its publisher says so."""
+
+_FolderName = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+Metric = Literal["mae", "rmse", "roc_auc"]
+
+
+class _Fact(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PublishedLists(_Fact):
+    """Train and test molecules as their publisher separated them: extra files of the data set."""
+
+    train: str
+    test: str
+    smiles: str
+    """Their column with SMILES."""
+    labels: dict[str, str]
+    """Target of the data set by the column that it has in these files."""
+    omit: dict[str, str] = Field(default_factory=dict)
+    """Rows that are left out, by `train-N` or `test-N` counted from 1, and why."""
+
+
+class MoleculeTable(_Fact):
+    """Molecules with labels, and how they are prepared and split."""
+
+    dataset: str
+    """Of the catalogue."""
+    lists: PublishedLists | None = None
+    """Used instead of the data set's table and of its usual split."""
+    prepare: dict[str, Any] = Field(default_factory=dict)
+    """Keys of `prepare` that differ from the defaults."""
+
+    @property
+    def source(self) -> PublicDataset:
+        """The data set."""
+        return find_dataset(self.dataset)
+
+
+class Task(_Fact):
+    """One fine-tuning: labels that one network learns together."""
+
+    name: str = _FolderName
+    table: str
+    metric: Metric
+    """What the result shows."""
+    columns: dict[str, tuple[str, ...]]
+    """Labels by the column of the result; of several the mean of their metrics."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All that are learned."""
+        return tuple(label for labels in self.columns.values() for label in labels)
+
+
+class Benchmark(_Fact):
+    """Tables of molecules, and tasks on them."""
+
+    name: str = _FolderName
+    title: str
+    published: str | None = None
+    """Whose published values are shown; none: those of its own name."""
+    note: str = ""
+    """What a reader of the result has to know."""
+    tables: dict[str, MoleculeTable]
+    tasks: tuple[Task, ...]
+
+    @model_validator(mode="after")
+    def _tasks_have_what_they_learn(self) -> Self:
+        for task in self.tasks:
+            known = {target.name for target in self.tables[task.table].source.targets}
+            if missing := set(task.labels) - known:
+                raise ValueError(f"{self.name}, {task.name}: no target {', '.join(sorted(missing))}")
+        return self
+
+    def unit(self, task: Task, column: str) -> str:
+        """The unit of a column of the result; empty for classes, and where its labels have several."""
+        labels = task.columns[column]
+        targets = self.tables[task.table].source.targets
+        units = {target.unit for target in targets if target.name in labels}
+        return units.pop() if len(units) == 1 else ""
+
+
+class _Defaults(_Fact):
+    prepare: dict[str, Any]
+    finetune: dict[str, Any]
+
+
+class _File(_Fact):
+    defaults: _Defaults
+    benchmarks: tuple[Benchmark, ...]
+
+
+@cache
+def _read() -> _File:
+    text = files("unimol2_tasks.datasets").joinpath("benchmarks.yaml").read_text(encoding="utf-8")
+    return _File.model_validate(yaml.safe_load(text))
+
+
+def benchmarks() -> tuple[Benchmark, ...]:
+    """All that are defined, in the order of the file."""
+    return _read().benchmarks
+
+
+def find_benchmark(name: str) -> Benchmark:
+    """The benchmark called `name`, in any case.
+
+    Raises:
+        UserError: There is none; the message names those that are alike.
+    """
+    known = {benchmark.name: benchmark for benchmark in benchmarks()}
+    if name.lower() in known:
+        return known[name.lower()]
+    close = difflib.get_close_matches(name.lower(), known, n=3) or list(known)
+    raise UserError(f"no benchmark is called {name!r}; did you mean {', '.join(close)}?")
+
+
+def assignments(table: MoleculeTable, task: Task | None = None) -> list[str]:
+    """What the definition says about parameters, as `--set` would.
+
+    Args:
+        table: Says how molecules are prepared and split.
+        task: Says what is learned; none: the preparation alone.
+    """
+    defaults = _read().defaults
+    prepare = defaults.prepare | _usual_split(table) | table.prepare
+    finetune = defaults.finetune if task is None else defaults.finetune | {"targets": task.labels}
+    return [*_assign("prepare", prepare), *_assign("finetune", finetune)]
+
+
+def _usual_split(table: MoleculeTable) -> dict[str, Any]:
+    if table.lists is not None:
+        return {"split": "column", "split_column": SPLIT_COLUMN}
+    similarity = table.source.split_similarity
+    return {"split": table.source.split} | ({} if similarity is None else {"split_similarity": similarity})
+
+
+def _assign(section: str, values: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in values.items():
+        # JSON is YAML, which assignments are read as.
+        yield f"{section}.{key}={json.dumps(value)}"

@@ -1,0 +1,61 @@
+"""A table without SMILES and the geometries of its rows, as one SDF file."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import polars as pl
+from rdkit import Chem
+
+from unimol2_tasks.artifacts.manifest import Rows
+from unimol2_tasks.chemistry.rejection import Rejected
+from unimol2_tasks.chemistry.xyz import molecule_from_xyz
+from unimol2_tasks.datasets.ledger import LedgerWriter, Reject
+from unimol2_tasks.errors import TableError
+from unimol2_tasks.progress import report
+
+
+def write_sdf(
+    rows: pl.DataFrame, id_column: str, properties: Sequence[str], geometries: Iterable[str], out: Path
+) -> Rows:
+    """Write every row whose geometry is a molecule as a record of `out`, under its id.
+
+    Beside `out` lies `NAME.rejects.csv` with the other rows, also where there are none.
+
+    Args:
+        rows: Text; a row per molecule.
+        id_column: Becomes the title of the record and a property.
+        properties: Further columns that become properties; missing values are left out.
+        geometries: XYZ texts of the rows, in their order. All molecules are neutral.
+        out: `.sdf`.
+
+    Raises:
+        TableError: There are more or fewer geometries than rows.
+    """
+    kept = 0
+    texts = iter(geometries)
+    with LedgerWriter(out.with_suffix(".rejects.csv")) as ledger, Chem.SDWriter(str(out)) as writer:
+        for number, row in enumerate(rows.iter_rows(named=True), start=1):
+            text = next(texts, None)
+            if text is None:
+                raise TableError(f"{out}: row {number}, id {row[id_column]}: no geometry; make them anew")
+            try:
+                molecule = molecule_from_xyz(text)
+            except Rejected as rejected:
+                ledger.write([Reject(number, row[id_column], rejected.stage, rejected.reason)])
+                continue
+            writer.write(_named(molecule, row, (id_column, *properties)))
+            kept += 1
+            report("bonds from geometries", number, rows.height)
+        rejects = ledger.rows
+    if next(texts, None) is not None:
+        raise TableError(f"{out}: more geometries than the {rows.height} rows; make them anew")
+    return Rows.model_validate({"in": rows.height, "out": kept, "rejects": rejects})
+
+
+def _named(molecule: Chem.Mol, row: dict[str, str | None], columns: Sequence[str]) -> Chem.Mol:
+    molecule.SetProp("_Name", row[columns[0]] or "")
+    for column in columns:
+        value = row[column]
+        if value is not None:
+            molecule.SetProp(column, value)
+    return molecule

@@ -1,0 +1,150 @@
+"""Predictions and representations in Python, for notebooks and services.
+
+Everything happens in this process: no DeepSpeed, no other processes, no files.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from unimol2_tasks.artifacts.schemas import validate
+from unimol2_tasks.artifacts.store import LocalArtifact, Store
+from unimol2_tasks.chemistry.preparation import PreparedMolecule
+from unimol2_tasks.chemistry.rejection import Rejected
+from unimol2_tasks.chemistry.structure import Structure
+from unimol2_tasks.datasets.molecule_files import MoleculeList
+from unimol2_tasks.datasets.records import MoleculeRecord
+from unimol2_tasks.datasets.rows import InputRow
+from unimol2_tasks.errors import UserError
+from unimol2_tasks.params import Params, PrepareParams
+from unimol2_tasks.stages.embedding_columns import AtomColumns, MoleculeColumns, embedding_width
+from unimol2_tasks.stages.prediction_columns import PredictionColumns
+from unimol2_tasks.stages.prediction_passes import OutputColumns
+from unimol2_tasks.stages.prediction_units import prepare_numbered, prepared_rows
+from unimol2_tasks.training.network import TARGETS, read_targets
+from unimol2_tasks.training.scoring import Scoring, scoring
+
+
+class Predictor:
+    """A predictor, or to embed also a pretrained model; gives the tables that the commands write.
+
+    Example:
+        ```python
+        from unimol2_tasks import Predictor
+
+        Predictor.load("runs/predictor").predict(["CCO", "c1ccccc1"])
+        ```
+    """
+
+    def __init__(self, artifact: LocalArtifact, params: Params, device: torch.device | None) -> None:
+        """Use `load`."""
+        self._artifact = artifact
+        self._params = params
+        self._device = device
+        self._scorings: dict[str, Scoring] = {}
+
+    @classmethod
+    def load(
+        cls, uri: str | Path, params: Params = Params(), device: str | None = None, store: Store = Store()
+    ) -> "Predictor":
+        """Open a predictor or model and check that it is whole.
+
+        Args:
+            uri: A folder or `s3://…`.
+            params: `predict` counts: batch size, coverage of intervals; for a model also `prepare`, while a
+                predictor prepares molecules as those that it was trained on.
+            device: As PyTorch names it; none: a GPU where there is one.
+            store: How S3 is reached.
+
+        Raises:
+            ArtifactError: It is missing or damaged.
+        """
+        return cls(store.fetch(str(uri)), params, None if device is None else torch.device(device))
+
+    def predict(self, smiles: Iterable[str | None]) -> pl.DataFrame:
+        """Predict molecules, as `unimol2 predict` does a table of them.
+
+        Molecules are prepared one after the other, without the command's limit of time for each.
+
+        Args:
+            smiles: In any form that RDKit reads; a list, a column of a table.
+
+        Returns:
+            A row per molecule in the same order, with `prediction:…` in the label's unit (a probability of a
+            class), `std:…` over an ensemble's members, `lower:…` and `upper:…` of the interval,
+            `similarity` to the nearest training molecule, and `reason` where a molecule has no prediction.
+
+        Raises:
+            UserError: This is no predictor.
+        """
+        if self._artifact.manifest.kind != "predictor":
+            raise UserError(
+                f"{self._artifact.uri}: is a {self._artifact.manifest.kind}; only a predictor, which "
+                "`unimol2 finetune` makes, predicts; this one can `embed`"
+            )
+        columns = PredictionColumns.of(self._artifact.path, self._params.predict.coverage)
+        return self._table("predict", columns, smiles)
+
+    def embed(self, smiles: Iterable[str | None], atoms: bool = False) -> pl.DataFrame:
+        """Represent molecules, as `unimol2 embed` does a table of them.
+
+        Args:
+            smiles: As for `predict`.
+            atoms: A row per heavy atom instead of one per molecule; `atom_index` is its number in
+                `Chem.MolFromSmiles` of what was given.
+
+        Returns:
+            `embedding:0` to `embedding:D-1`, and `reason` where a molecule has none.
+
+        Raises:
+            UserError: This is an ensemble.
+        """
+        columns = AtomColumns if atoms else MoleculeColumns
+        wanted: Literal["embed-atoms", "embed"] = "embed-atoms" if atoms else "embed"
+        return self._table(wanted, columns(embedding_width(self._artifact.path)), smiles)
+
+    def _table(self, wanted: str, columns: OutputColumns, smiles: Iterable[str | None]) -> pl.DataFrame:
+        if isinstance(smiles, str):
+            raise TypeError(f"smiles: expected several molecules, such as [{smiles!r}], got one string")
+        rows = [_row(number, text) for number, text in enumerate(smiles, start=1)]
+        pieces = [pl.DataFrame(schema=columns.types)]
+        for start in range(0, len(rows), self._params.predict.unit_rows):
+            pieces += self._pieces(wanted, columns, rows[start : start + self._params.predict.unit_rows])
+        return validate(pl.concat(pieces), columns.schema, self._artifact.uri)
+
+    def _pieces(self, wanted: str, columns: OutputColumns, rows: list[InputRow]) -> list[pl.DataFrame]:
+        prepare = self._prepare
+        frame, records = prepared_rows(rows, [_attempt(row.structure, prepare) for row in rows])
+        return list(columns.pieces(frame, self._values(wanted, records)))
+
+    def _values(self, wanted: str, records: list[MoleculeRecord]) -> NDArray[np.floating[Any]] | None:
+        if not records:
+            return None
+        if wanted not in self._scorings:
+            batch_size = self._params.predict.batch_size
+            self._scorings[wanted] = scoring(wanted, self._artifact.path, batch_size, self._device)
+        return self._scorings[wanted](MoleculeList(records))
+
+    @property
+    def _prepare(self) -> PrepareParams:
+        """How molecules are made."""
+        if not (self._artifact.path / TARGETS).is_file():
+            return self._params.prepare
+        return read_targets(self._artifact.path).prepare
+
+
+def _row(number: int, text: str | None) -> InputRow:
+    # As a table's cell is read.
+    return InputRow(number, str(number), Structure("" if text is None else str(text).strip()))
+
+
+def _attempt(structure: Structure, params: PrepareParams) -> PreparedMolecule | Rejected:
+    try:
+        return prepare_numbered(structure, params)
+    except Rejected as rejection:
+        return rejection

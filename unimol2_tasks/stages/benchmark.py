@@ -1,0 +1,183 @@
+"""Benchmarks from the published files to a table: every part is an artifact that the next run finds again."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unimol2_model.config import SIZES
+from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.artifacts.store import Store
+from unimol2_tasks.datasets.benchmark_tables import ID_COLUMN, WrittenTable, write_table
+from unimol2_tasks.datasets.benchmarks import Benchmark, MoleculeTable, Task, assignments
+from unimol2_tasks.datasets.download import DATA_FOLDER
+from unimol2_tasks.datasets.source_files import SourceFiles, downloaded_files, local_files
+from unimol2_tasks.errors import TrainingFailed, UserError
+from unimol2_tasks.params import Params, load_params
+from unimol2_tasks.stages import ensemble, evaluate, finetune, prepare
+from unimol2_tasks.stages.benchmark_places import Places, Start
+from unimol2_tasks.training.network import CONFIG
+
+_LOGGER = logging.getLogger(__name__)
+_NETWORK = (*SIZES, "length_rule", "dropout", "attention_dropout", "pair_dropout")
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What a person changes of the definitions."""
+
+    file: Path | None = None
+    """Its values go before those of the definitions."""
+    assignments: tuple[str, ...] = ()
+    """`section.key=value` each; they go before everything."""
+
+    def over(self, definition: Sequence[str]) -> Params:
+        """The definition with these changes.
+
+        Raises:
+            ParameterError: A key or value is refused.
+        """
+        own = [] if self.file is None else _as_assignments(load_params(self.file))
+        return load_params(self.file, [*definition, *own, *self.assignments])
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkInputs:
+    """What is compared, and on which molecules."""
+
+    model: str | None
+    """A pretrained model; none: only from scratch."""
+    scratch: bool
+    """Whether the same network is trained from fresh weights too."""
+    data: Path | None = None
+    """A folder that has the upstream files; none: they are downloaded."""
+    subset: int | None = None
+    """So many rows of each table; none: all."""
+
+    @property
+    def starts(self) -> tuple[Start, ...]:
+        """From where networks are trained."""
+        starts: tuple[Start, ...] = ("pretrained",) if self.model is not None else ()
+        return (*starts, "scratch") if self.scratch or not starts else starts
+
+
+def run(
+    benchmark: Benchmark, inputs: BenchmarkInputs, overrides: Overrides, out: Path, store: Store = Store()
+) -> None:
+    """Prepare, fine-tune and evaluate all tasks of a benchmark below `out`.
+
+    What was made from the same inputs, parameters and code is found again. A task that fails does not stop
+    the others.
+
+    Raises:
+        UserError: A file, parameter or artifact is wrong, of one task or several.
+        TrainingFailed: Training ended without a result.
+    """
+    places = Places(out, benchmark.name)
+    network = [] if inputs.model is None else _network_of(inputs.model, store)
+    # All at once: a parameter that is refused is no reason to wait for the tasks before.
+    settings = {
+        task.name: overrides.over([*assignments(benchmark.tables[task.table], task), *network])
+        for task in benchmark.tasks
+    }
+    places.want(inputs.starts)
+    problems: list[UserError | TrainingFailed] = []
+    for task in benchmark.tasks:
+        try:
+            dataset = _prepare(benchmark, task.table, settings[task.name], inputs, places, store)
+            for start in inputs.starts:
+                _train_and_judge(task, start, inputs, settings[task.name], dataset, places, store)
+        except (UserError, TrainingFailed) as problem:
+            if was_stopped(problem):
+                raise
+            _LOGGER.error("%s, %s: %s", benchmark.name, task.name, problem)
+            problems.append(problem)
+    if problems:
+        raise problems[0]
+
+
+def was_stopped(problem: UserError | TrainingFailed) -> bool:
+    """Whether somebody ended it, who does not want the rest either."""
+    return isinstance(problem, TrainingFailed) and problem.reason == "stopped"
+
+
+def _prepare(
+    benchmark: Benchmark, name: str, params: Params, inputs: BenchmarkInputs, places: Places, store: Store
+) -> ArtifactRef:
+    table = benchmark.tables[name]
+    written = write_table(table, _files(table, inputs, places), inputs.subset, places.table(name))
+    labels = [label for task in benchmark.tasks if task.table == name for label in task.labels]
+    columns = prepare.PrepareInputs(
+        str(written.path), written.smiles_column, ID_COLUMN, tuple(dict.fromkeys(labels))
+    )
+    _LOGGER.info(
+        "%s, %s: preparing %d of %d rows", benchmark.name, name, written.rows.out, written.source_rows
+    )
+    ref = prepare.run(params.prepare, columns, str(places.dataset(name)), store)
+    # Only now: another choice of rows than that of the dataset would have been refused.
+    _say_what_it_is(written, inputs.subset, places.facts(name))
+    return ref
+
+
+def _files(table: MoleculeTable, inputs: BenchmarkInputs, places: Places) -> SourceFiles:
+    if inputs.data is None:
+        return downloaded_files(table.source, DATA_FOLDER)
+    names = frozenset() if table.lists is None else frozenset({table.lists.train, table.lists.test})
+    return local_files(table.source, inputs.data, names, places.folder / "tables")
+
+
+def _train_and_judge(
+    task: Task,
+    start: Start,
+    inputs: BenchmarkInputs,
+    params: Params,
+    dataset: ArtifactRef,
+    places: Places,
+    store: Store,
+) -> None:
+    model = inputs.model if start == "pretrained" else None
+    _LOGGER.info("%s, %s: fine-tuning (%s)", places.benchmark, task.name, start)
+    predictor = _train(task, start, finetune.FinetuneInputs(dataset.uri, model), params, places, store)
+    judged = evaluate.EvaluateInputs(predictor.uri, dataset.uri)
+    evaluate.run(params, judged, str(places.report(task.name, start)), store)
+
+
+def _train(
+    task: Task, start: Start, sources: finetune.FinetuneInputs, params: Params, places: Places, store: Store
+) -> ArtifactRef:
+    """The predictor of all seeds; each training stays an artifact, which knows how long it took."""
+    out = str(places.predictor(task.name, start))
+    trainings = finetune.members(params, sources.dataset, store)
+    if "" in trainings:
+        return finetune.run(params, sources, out, store)
+    trained = [
+        finetune.run(member, sources, str(places.member(task.name, start, name)), store).uri
+        for name, member in trainings.items()
+    ]
+    return ensemble.run(trained, out, store)
+
+
+def _network_of(model: str, store: Store) -> list[str]:
+    """The size of a pretrained network, as assignments: from scratch it is to be the same."""
+    config = json.loads((store.fetch(model, "model").path / CONFIG).read_text(encoding="utf-8"))
+    return [f"model.{key}={json.dumps(config[key])}" for key in _NETWORK]
+
+
+def _say_what_it_is(written: WrittenTable, subset: int | None, path: Path) -> None:
+    facts = {
+        "source_rows": written.source_rows,
+        "subset": subset,
+        "rows": written.rows.model_dump(by_alias=True),
+    }
+    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def _as_assignments(params: Params) -> list[str]:
+    """The values that a file gives, each as `--set` would."""
+    given = params.model_dump(mode="json", exclude_unset=True)
+    return [
+        f"{section}.{key}={json.dumps(value)}"
+        for section, keys in given.items()
+        for key, value in keys.items()
+    ]

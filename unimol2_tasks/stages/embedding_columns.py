@@ -1,0 +1,117 @@
+"""The columns of a table of representations, of molecules or of atoms."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pandera.polars import DataFrameSchema
+
+from unimol2_model import read_config
+from unimol2_tasks.artifacts.prediction_schemas import (
+    ATOM_EMBEDDINGS,
+    ATOM_INDEX,
+    ELEMENT,
+    EMBEDDING_PREFIX,
+    EMBEDDINGS,
+    column_types,
+)
+from unimol2_tasks.errors import UserError
+from unimol2_tasks.training.network import MEMBERS, WEIGHTS
+
+_MOLECULES_PER_PIECE = 512
+"""Of atoms: about 40 MB of 768 dimensions; checking a table takes a second however short it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class MoleculeColumns:
+    """The representation of every row's molecule."""
+
+    width: int
+    """The dimensions D."""
+
+    @property
+    def schema(self) -> DataFrameSchema:
+        """Of the table."""
+        return EMBEDDINGS
+
+    @property
+    def types(self) -> dict[str, pl.DataType]:
+        """Names and types of the columns, in order."""
+        return column_types(["row", "id", "smiles", *_names(self.width), "reason"])
+
+    def pieces(self, rows: pl.DataFrame, values: NDArray[Any] | None) -> Iterator[pl.DataFrame]:
+        """The table of some rows.
+
+        Args:
+            rows: As `prepared_rows` describes them.
+            values: `[n, 1, D]` of those that are molecules; None: there is none.
+        """
+        found = np.empty((0, self.width)) if values is None else np.asarray(values)[:, 0]
+        places = rows.filter(pl.col("reason").is_null()).select("row")
+        embedded = pl.concat([places, pl.DataFrame(found, schema=_names(self.width))], how="horizontal")
+        table = rows.join(embedded, on="row", how="left", maintain_order="left")
+        yield table.select(pl.col(name).cast(kind) for name, kind in self.types.items())
+
+
+@dataclass(frozen=True, slots=True)
+class AtomColumns:
+    """The representation of every heavy atom, a row each; a row that failed keeps a row of its own."""
+
+    width: int
+    """The dimensions D."""
+
+    @property
+    def schema(self) -> DataFrameSchema:
+        """Of the table."""
+        return ATOM_EMBEDDINGS
+
+    @property
+    def types(self) -> dict[str, pl.DataType]:
+        """Names and types of the columns, in order."""
+        return column_types(["row", "id", "smiles", ATOM_INDEX, ELEMENT, *_names(self.width), "reason"])
+
+    def pieces(self, rows: pl.DataFrame, values: NDArray[Any] | None) -> Iterator[pl.DataFrame]:
+        """The table of some rows, a few molecules at a time.
+
+        Args:
+            rows: As `prepared_rows` describes them.
+            values: `[atoms of all, D]` of those that are molecules; None: there is none.
+        """
+        found = np.empty((0, self.width), np.float32) if values is None else values
+        begin = 0
+        for some in rows.iter_slices(_MOLECULES_PER_PIECE):
+            atoms = some.explode(ATOM_INDEX, ELEMENT)
+            end = begin + int(atoms[ATOM_INDEX].is_not_null().sum())
+            yield self._piece(atoms, np.asarray(found[begin:end]))
+            begin = end
+
+    def _piece(self, atoms: pl.DataFrame, values: NDArray[np.float32]) -> pl.DataFrame:
+        numbered = atoms.with_row_index("place")
+        places = numbered.filter(pl.col(ATOM_INDEX).is_not_null()).select("place")
+        embedded = pl.concat([places, pl.DataFrame(values, schema=_names(self.width))], how="horizontal")
+        table = numbered.join(embedded, on="place", how="left", maintain_order="left")
+        ordered = table.sort("row", ATOM_INDEX, maintain_order=True)
+        return ordered.select(pl.col(name).cast(kind) for name, kind in self.types.items())
+
+
+def embedding_width(folder: Path) -> int:
+    """The dimensions D of what a model's or predictor's network makes of a molecule or an atom.
+
+    Raises:
+        UserError: It is an ensemble.
+    """
+    members = list((folder / MEMBERS).glob("*"))
+    if members:
+        raise UserError(
+            f"{folder}: an ensemble of {len(members)} networks, each with a representation of its own; "
+            "embed with a predictor of a single training, or with the pretrained model"
+        )
+    return read_config(folder / WEIGHTS).atom_dim
+
+
+def _names(width: int) -> list[str]:
+    return [f"{EMBEDDING_PREFIX}{number}" for number in range(width)]

@@ -1,0 +1,87 @@
+"""What a predictor says of the molecules of a dataset that it has not seen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unimol2_tasks.artifacts.store import LocalArtifact
+from unimol2_tasks.params import Params
+from unimol2_tasks.stages.evaluation.candidates import Candidate
+from unimol2_tasks.stages.inference import infer
+from unimol2_tasks.training.job import Job
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A predictor's answers about all n molecules of a dataset.
+
+    Attributes:
+        candidate: The predictor.
+        members: `[n, C]` of each of its networks by name, in label units and probabilities; NaN where that
+            network must not be asked, because the molecule is not of the fold that it tests.
+    """
+
+    candidate: Candidate
+    members: Mapping[str, Array]
+
+    @cached_property
+    def values(self) -> Array:
+        """`[n, C]` the mean over its networks; NaN where none may be asked."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.nansum(self._stacked, axis=0) / self._answers)
+
+    @cached_property
+    def spread(self) -> Array | None:
+        """`[n, C]` the standard deviation over its networks; None where every molecule has one network."""
+        if self._answers.max() < 2:
+            return None
+        with np.errstate(invalid="ignore"):
+            variance = np.nansum((self._stacked - self.values) ** 2, axis=0) / self._answers
+            return np.asarray(np.sqrt(variance))
+
+    @cached_property
+    def _stacked(self) -> Array:
+        return np.stack(list(self.members.values()))
+
+    @cached_property
+    def _answers(self) -> NDArray[np.int64]:
+        """`[n, C]` how many networks may be asked."""
+        return np.asarray((~np.isnan(self._stacked)).sum(axis=0))
+
+
+def ask(
+    candidate: Candidate, folds: NDArray[np.integer], dataset: LocalArtifact, params: Params, work: Path
+) -> Asked:
+    """Have a predictor predict every molecule of a dataset.
+
+    Args:
+        candidate: The predictor.
+        folds: `[n]` of the dataset's molecules.
+        dataset: The molecules.
+        params: `predict` counts.
+        work: A folder that may be filled.
+
+    Raises:
+        TrainingFailed: Inference ended without a result.
+    """
+    job = Job(kind="predict", dataset=dataset.path.absolute(), model=candidate.path.absolute(), params=params)
+    answers = infer(job, params, work)
+    return Asked(
+        candidate,
+        {
+            name: _out_of_fold(answers[:, place], folds, candidate.folds.get(name))
+            for place, name in enumerate(candidate.members)
+        },
+    )
+
+
+def _out_of_fold(values: Array, folds: NDArray[np.integer], tested: int | None) -> Array:
+    if tested is None:
+        return values
+    return np.where((folds == tested)[:, None], values, np.nan)

@@ -1,0 +1,147 @@
+"""The report of an evaluation: what it says, from what was measured."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from unimol2_tasks.artifacts.store import LocalArtifact
+from unimol2_tasks.chemistry.drawing import draw_svg
+from unimol2_tasks.evaluation.contents import LineageStep, Neighbour, Report, TargetResult, WorstPrediction
+from unimol2_tasks.evaluation.metrics import losses
+from unimol2_tasks.stages.curves import training_curves
+from unimol2_tasks.stages.evaluation.scores import Scores
+
+_IDENTICAL = 1.0
+
+
+def report(scores: Scores, results: Sequence[TargetResult], artifacts: Mapping[str, LocalArtifact]) -> Report:
+    """Put the page together.
+
+    Args:
+        scores: What was compared.
+        results: Its result on every target.
+        artifacts: Models and predictors, by the names that the page gives them.
+    """
+    judged = scores.judged
+    return Report(
+        title="Uni-Mol2 evaluation",
+        summary=_summary(scores),
+        targets=results,
+        curves=training_curves(artifacts),
+        worst=tuple(_worst(scores, results[0])),
+        data_card=_data_card(scores, results),
+        parameters=_parameters(scores, artifacts),
+        lineage=[
+            LineageStep(artifact.manifest.kind, name, artifact.manifest.digest)
+            for name, artifact in {"labelled data": judged.artifact, **artifacts}.items()
+        ],
+    )
+
+
+def _summary(scores: Scores) -> str:
+    judged, predictor = scores.judged, next(iter(scores.predictors.values())).candidate
+    n, how = f"{len(judged.indices):,} molecules", judged.targets.prepare.split
+    if judged.split is None:
+        folds = len(judged.parts)
+        what = (
+            f"{n} of {folds} folds, separated by {how}" if folds > 1 else f"{n} of a fold, separated by {how}"
+        )
+        seen = "each is predicted by the networks that have not seen its label."
+    elif predictor.is_own:
+        what = f"{n} of the {judged.split} split, separated by {how}"
+        seen = {
+            "train": "the network was trained on their labels.",
+            "valid": "the network was chosen by their labels.",
+            "test": "the network has never seen their labels.",
+        }[judged.split]
+    else:
+        what, seen = f"{n} of the {judged.split} split", "the network was trained on another dataset."
+    networks = len(predictor.members)
+    return f"{what}; {seen}" + (f" An ensemble of {networks} networks." if networks > 1 else "")
+
+
+def _parameters(scores: Scores, artifacts: Mapping[str, LocalArtifact]) -> dict[str, Any]:
+    """What everything was made with, by the manifests: `params.yaml` may have changed since."""
+    sections: dict[str, Any] = {
+        "prepare": scores.judged.artifact.manifest.params,
+        "evaluate": scores.params.model_dump(mode="json"),
+    }
+    for name, artifact in artifacts.items():
+        for section, values in artifact.manifest.params.items():
+            sections[f"{name}: {section}"] = values
+    return sections
+
+
+def _worst(scores: Scores, first: TargetResult) -> Iterator[WorstPrediction]:
+    off = np.nan_to_num(losses(first.kind, first.y_true, first.y_pred), nan=-1.0)
+    for place in np.argsort(-off, kind="stable")[: scores.params.worst]:
+        if off[place] < 0:
+            return
+        yield _worst_prediction(scores, first, int(place))
+
+
+def _worst_prediction(scores: Scores, result: TargetResult, place: int) -> WorstPrediction:
+    judged = scores.judged
+    index = int(judged.indices[place])
+    predicted = np.asarray(result.y_pred)[place]
+    value = float(predicted) if result.kind != "multiclass" else float(predicted.argmax())
+    target = next(target for target in judged.targets.targets if target.name == result.name)
+    halfwidths = scores.halfwidths(target)
+    smiles = judged.dataset.smiles(index)
+    return WorstPrediction(
+        smiles,
+        draw_svg(smiles),
+        result.name,
+        float(np.asarray(result.y_true)[place]),
+        value,
+        name=judged.dataset.id(index),
+        interval=None if halfwidths is None else (value - halfwidths[place], value + halfwidths[place]),
+        spread=None if result.spread is None else float(np.asarray(result.spread)[place]),
+        neighbour=_neighbour(scores, result.name, place),
+    )
+
+
+def _neighbour(scores: Scores, label: str, place: int) -> Neighbour:
+    judged, near = scores.judged, scores.neighbours
+    position = int(near.positions[place])
+    similarity = float(near.similarity[place])
+    if position < 0:
+        return Neighbour(near.ids[place], similarity)
+    smiles = judged.dataset.smiles(position)
+    value = judged.labels[position, judged.targets.names.index(label)]
+    return Neighbour(near.ids[place], similarity, smiles, draw_svg(smiles), float(value))
+
+
+def _data_card(scores: Scores, results: Sequence[TargetResult]) -> dict[str, str]:
+    judged = scores.judged
+    rows = judged.artifact.manifest.rows
+    card = {
+        f"{split} molecules": f"{len(judged.dataset.indices(split)):,}"
+        for split in ("train", "valid", "test")
+    }
+    if rows is not None:
+        card |= {"rows in": f"{rows.rows_in:,}", "rows rejected": f"{rows.rejects:,}"}
+    card["split"] = judged.targets.prepare.split
+    similarity = scores.neighbours.similarity
+    card["similarity to the nearest training molecule"] = (
+        f"median {np.median(similarity):.2f}; {int((similarity >= _IDENTICAL).sum()):,} of "
+        f"{len(similarity):,} have the fingerprint of a training molecule"
+    )
+    for result in results:
+        card[result.name] = _label_card(result)
+    return card | {"dataset": judged.artifact.uri}
+
+
+def _label_card(result: TargetResult) -> str:
+    labels = np.asarray(result.y_true, np.float64)
+    labels = labels[~np.isnan(labels)]
+    if result.kind == "regression":
+        unit = f" {result.unit}" if result.unit else ""
+        return (
+            f"{len(labels):,} labels from {labels.min():.4g} to {labels.max():.4g}{unit}, "
+            f"mean {labels.mean():.4g}, standard deviation {labels.std():.4g}"
+        )
+    classes, counts = np.unique(labels, return_counts=True)
+    shares = (f"{count:,} of class {value:g}" for value, count in zip(classes, counts, strict=True))
+    return f"{len(labels):,} labels: {', '.join(shares)}"

@@ -1,0 +1,116 @@
+"""Parts of the molecules that are scored by themselves: splits, scaffolds, sizes, similarities."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unimol2_tasks.chemistry.drawing import draw_svg
+from unimol2_tasks.chemistry.rejection import Rejected
+from unimol2_tasks.chemistry.split_names import SPLITS
+from unimol2_tasks.evaluation.groups import (
+    Grouping,
+    GroupTable,
+    by_novelty,
+    by_scaffold,
+    by_similarity,
+    by_size,
+    group_table,
+)
+from unimol2_tasks.params import EvaluateParams
+from unimol2_tasks.stages.evaluation.asked import Array, Asked
+from unimol2_tasks.stages.evaluation.judged import Judged
+from unimol2_tasks.stages.evaluation.neighbours import Neighbours
+from unimol2_tasks.training.targets import Target
+
+_SCAFFOLD_SIZE = (200, 120)
+
+
+def group_tables(
+    judged: Judged,
+    predictor: Asked,
+    neighbours: Neighbours,
+    target: Target,
+    methods: Mapping[str, Array],
+    params: EvaluateParams,
+) -> list[GroupTable]:
+    """The scores of every part.
+
+    Args:
+        judged: The judged molecules.
+        predictor: The predictor that is judged.
+        neighbours: Their nearest training molecules.
+        target: What is predicted.
+        methods: `[m]` or `[m, K]` predictions by method, the predictor's first.
+        params: Seed and resamples.
+    """
+    place = judged.targets.names.index(target.name)
+    labels = judged.labels[:, place]
+    first = next(iter(methods))
+    everywhere = predictor.values[:, judged.targets.columns_of(target.name)]
+    everywhere = everywhere if target.kind == "multiclass" else everywhere[:, 0]
+    score = partial(group_table, kind=target.kind, seed=params.seed, samples=params.bootstrap)
+    own = labels[judged.indices]
+    return [
+        score(_splits(judged, predictor.candidate.is_own), y_true=labels, predictions={first: everywhere}),
+        *(
+            score(grouping, y_true=own, predictions=methods, drawings=_drawings(grouping))
+            for grouping in _groupings(judged, predictor.candidate.is_own, neighbours)
+        ),
+    ]
+
+
+def _splits(judged: Judged, is_own: bool) -> Grouping:
+    """Of the whole dataset: its splits and what they were to the predictor; or the folds, out of fold."""
+    n = len(judged.dataset)
+    if judged.split:
+        was = {"train": "train, learnt from", "valid": "valid, chosen by"} if is_own else {}
+        members = {was.get(split, split): _mask(n, judged.dataset.indices(split)) for split in SPLITS}
+        return Grouping("split", "Split", members)
+    parts = {int(judged.dataset.folds[part[0]]): part for part, _ in judged.parts}
+    return Grouping(
+        "split",
+        "Fold, by networks that have not seen it",
+        {f"fold {k}": _mask(n, part) for k, part in parts.items()},
+    )
+
+
+def _groupings(judged: Judged, is_own: bool, neighbours: Neighbours) -> list[Grouping]:
+    dataset = judged.dataset
+    scaffolds = [dataset.scaffold(int(index)) for index in judged.indices]
+    groupings = [
+        by_similarity(neighbours.similarity),
+        by_size(dataset.atoms[judged.indices]),
+        by_scaffold(scaffolds),
+    ]
+    # What another dataset's predictor has seen cannot be told from this one.
+    return [_novelty(judged), *groupings] if is_own and judged.split != "train" else groupings
+
+
+def _novelty(judged: Judged) -> Grouping:
+    dataset = judged.dataset
+    seen = np.zeros(len(judged.indices), bool)
+    for part, known in judged.parts:
+        trained = set(dataset.scaffold_codes[known].tolist())
+        seen[judged.places(part)] = [code in trained for code in dataset.scaffold_codes[part].tolist()]
+    return by_novelty(seen)
+
+
+def _drawings(grouping: Grouping) -> dict[str, str]:
+    if not grouping.structures:
+        return {}
+    drawings = {}
+    for name in grouping.members:
+        try:
+            drawings[name] = draw_svg(name, _SCAFFOLD_SIZE)
+        except Rejected:
+            # No structure: "acyclic", "other scaffolds", or a scaffold that RDKit cannot kekulise.
+            continue
+    return drawings
+
+
+def _mask(n: int, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+    mask = np.zeros(n, bool)
+    mask[positions] = True
+    return mask
