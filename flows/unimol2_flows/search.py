@@ -8,7 +8,7 @@ from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.blocks import ArtifactStore, LaunchProfile, reference, store_of
 from unimol2_tasks.params import Params
 from unimol2_tasks.stages import search as stage
-from unimol2_tasks.tasks import finetune_predictor, prepare_dataset, trials_artifact, trials_on_task_runner
+from unimol2_tasks.tasks import finetune_predictor, prepare_dataset, show_trials, trials_on_task_runner
 
 
 class SearchResult(BaseModel):
@@ -90,5 +90,5 @@ def search_on_task_runner(
     pretrained = None if model is None else places.fetch(model.uri, "model", model.digest).uri
     inputs = stage.SearchInputs(labelled, pretrained, refit)
     found = stage.run(params, inputs, out, places, trials_on_task_runner, work)
-    trials_artifact(found, store)
+    show_trials(found, store)
     return found

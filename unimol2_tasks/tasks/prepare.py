@@ -1,0 +1,79 @@
+"""The tasks that prepare molecules."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+
+from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.blocks import ArtifactStore, store_of
+from unimol2_tasks.params import Params
+from unimol2_tasks.prefect_progress import progress_artifacts
+from unimol2_tasks.stages import prepare
+from unimol2_tasks.stages.units import Unit, work_here
+from unimol2_tasks.summaries import data_card
+from unimol2_tasks.tasks.artifacts import CACHED, fetch
+
+_UNITS_IN_FLIGHT = 256
+"""Units that are submitted ahead: enough for a cluster, and few enough that their rows fit in memory."""
+
+
+@task(name="prepare dataset", task_run_name="prepare {table}", tags=["unimol2", "prepare"], **CACHED)
+def prepare_dataset(
+    table: str,
+    out: str,
+    params: Params = Params(),
+    smiles_column: str | None = None,
+    id_column: str | None = None,
+    label_columns: list[str] | None = None,
+    store: ArtifactStore | None = None,
+) -> ArtifactRef:
+    """Turn a table of molecules (CSV, TSV, SMILES; file or `s3://`) into a dataset.
+
+    Columns that are not named are guessed where that is unambiguous.
+
+    Raises:
+        UserError: The table or a column is missing, or no molecule could be used.
+    """
+    inputs = prepare.PrepareInputs(
+        table, smiles_column, id_column, None if label_columns is None else tuple(label_columns)
+    )
+    with progress_artifacts():
+        ref = prepare.run(params.prepare, inputs, out, store_of(store))
+    create_markdown_artifact(data_card(fetch(ref, store)), key="unimol2-data-card", description=ref.uri)
+    return ref
+
+
+@task(
+    name="prepare unit",
+    task_run_name="{unit.stage} unit {unit.number}",
+    tags=["unimol2", "prepare"],
+    retries=2,
+    retry_delay_seconds=10,
+    retry_jitter_factor=0.5,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def prepare_unit(unit: Unit) -> None:
+    """Work on one unit of a preparation or prediction that is shared out over the flow's task runner."""
+    for _ in work_here([unit], workers=1):
+        pass
+
+
+def on_task_runner(units: Iterable[Unit]) -> Iterator[Unit]:
+    """Work on units wherever the flow's task runner says; for `work_on` of `stages.prepare` and `predict`."""
+    waiting: deque[tuple[Unit, PrefectFuture[None]]] = deque()
+    for unit in units:
+        waiting.append((unit, prepare_unit.submit(unit)))
+        if len(waiting) >= _UNITS_IN_FLIGHT:
+            yield _done(*waiting.popleft())
+    while waiting:
+        yield _done(*waiting.popleft())
+
+
+def _done(unit: Unit, future: "PrefectFuture[None]") -> Unit:
+    future.result()
+    return unit

@@ -1,0 +1,79 @@
+"""The tasks of a search for hyper-parameters."""
+
+from collections.abc import Iterator, Sequence
+
+from prefect import task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.blocks import ArtifactStore, store_of
+from unimol2_tasks.params import Params
+from unimol2_tasks.prefect_progress import progress_artifacts
+from unimol2_tasks.stages import search
+from unimol2_tasks.stages.trials import Trial
+from unimol2_tasks.summaries import trial_rows
+from unimol2_tasks.tasks.artifacts import CACHED, address, fetch
+
+
+@task(
+    name="search hyper-parameters",
+    task_run_name="search on {dataset.digest:.12}",
+    tags=["unimol2", "train"],
+    **CACHED,
+)
+def search_hyperparameters(
+    dataset: ArtifactRef,
+    model: ArtifactRef | None,
+    out: str,
+    params: Params = Params(),
+    refit: str | None = None,
+    store: ArtifactStore | None = None,
+) -> ArtifactRef:
+    """Fine-tune with many parameters, one trial after the other, and keep those of the best.
+
+    Args:
+        dataset: A labelled dataset.
+        model: What every trial starts from; none: from scratch.
+        out: Where the table of trials and the parameters of the best go.
+        params: `search` says which keys of `finetune` take which values.
+        refit: Where a predictor with the best parameters goes; none: it is not made.
+        store: Where artifacts live; none: folders, and S3 as the environment says.
+
+    Raises:
+        UserError: An artifact or a wanted label is missing, or every trial failed.
+        TrainingFailed: A trial was stopped; another run goes on.
+    """
+    inputs = search.SearchInputs(
+        address(dataset, store), None if model is None else address(model, store), refit
+    )
+    with progress_artifacts():
+        ref = search.run(params, inputs, out, store_of(store))
+    show_trials(ref, store)
+    return ref
+
+
+@task(
+    name="train trial",
+    task_run_name="trial {trial.number}",
+    tags=["unimol2", "train"],
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def train_trial(trial: Trial) -> None:
+    """Train one trial of a search that is shared out over the flow's task runner."""
+    with progress_artifacts():
+        trial.train()
+
+
+def trials_on_task_runner(trials: Sequence[Trial]) -> Iterator[Trial]:
+    """Train trials wherever the flow's task runner says; for `work_on` of `stages.search.run`."""
+    for trial, future in zip(trials, train_trial.map(trials), strict=True):
+        future.result()
+        yield trial
+
+
+def show_trials(ref: ArtifactRef, store: ArtifactStore | None) -> None:
+    """Show the trials of a search as a table of the run that is going on."""
+    rows = trial_rows(fetch(ref, store).path)
+    create_table_artifact(rows, key="unimol2-trials", description=f"{ref.uri}/trials.html")
