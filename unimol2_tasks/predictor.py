@@ -4,6 +4,7 @@ Everything happens in this process: no DeepSpeed, no other processes, no files.
 """
 
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +23,12 @@ from unimol2_tasks.datasets.records import MoleculeRecord
 from unimol2_tasks.datasets.rows import InputRow
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import Params, PrepareParams
-from unimol2_tasks.stages.embedding_columns import AtomColumns, MoleculeColumns, embedding_width
+from unimol2_tasks.stages.embedding_columns import (
+    AtomColumns,
+    MoleculeColumns,
+    embedding_width,
+    refuse_what_cannot_embed,
+)
 from unimol2_tasks.stages.prediction_columns import PredictionColumns
 from unimol2_tasks.stages.prediction_passes import OutputColumns
 from unimol2_tasks.stages.prediction_units import prepare_numbered, prepared_rows
@@ -87,8 +93,7 @@ class Predictor:
                 f"{self._artifact.uri}: is a {self._artifact.manifest.kind}; only a predictor, which "
                 "`unimol2 finetune` makes, predicts; this one can `embed`"
             )
-        columns = PredictionColumns.of(self._artifact.path, self._params.predict.coverage)
-        return self._table("predict", columns, smiles)
+        return self._table("predict", self._prediction_columns, smiles)
 
     def embed(self, smiles: Iterable[str | None], atoms: bool = False) -> pl.DataFrame:
         """Represent molecules, as `unimol2 embed` does a table of them.
@@ -102,11 +107,12 @@ class Predictor:
             `embedding:0` to `embedding:D-1`, and `reason` where a molecule has none.
 
         Raises:
-            UserError: This is an ensemble.
+            UserError: This is an ensemble, or neither model nor predictor.
         """
+        refuse_what_cannot_embed(self._artifact)
         columns = AtomColumns if atoms else MoleculeColumns
         wanted: Literal["embed-atoms", "embed"] = "embed-atoms" if atoms else "embed"
-        return self._table(wanted, columns(embedding_width(self._artifact.path)), smiles)
+        return self._table(wanted, columns(self._width), smiles)
 
     def _table(self, wanted: str, columns: OutputColumns, smiles: Iterable[str | None]) -> pl.DataFrame:
         if isinstance(smiles, str):
@@ -130,7 +136,15 @@ class Predictor:
             self._scorings[wanted] = scoring(wanted, self._artifact.path, batch_size, self._device)
         return self._scorings[wanted](MoleculeList(records))
 
-    @property
+    @cached_property
+    def _prediction_columns(self) -> PredictionColumns:
+        return PredictionColumns.of(self._artifact.path, self._params.predict.coverage)
+
+    @cached_property
+    def _width(self) -> int:
+        return embedding_width(self._artifact.path)
+
+    @cached_property
     def _prepare(self) -> PrepareParams:
         """How molecules are made."""
         if not (self._artifact.path / TARGETS).is_file():

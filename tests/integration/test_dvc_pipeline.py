@@ -82,7 +82,7 @@ def test_a_project_reproduces_what_has_changed_and_nothing_else(
         page = Path(run_command("dvc", "plots", *command, cwd=project).stdout.strip().removeprefix("file://"))
         text = page.read_text()
         assert all(name in text for name in ("pretraining", "fine-tuning", "parity"))
-        assert '"gap_eV predicted"' in text
+        assert '"prediction:gap_eV"' in text
     # The memory-mapped copies of the datasets stay; of unfinished work there is none.
     assert [path.name for path in (project / "artifacts" / ".work").iterdir()] == ["arrow"]
 

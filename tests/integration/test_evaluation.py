@@ -42,8 +42,8 @@ def test_the_metrics_are_those_of_the_predictions_on_the_test_split(
     assert frame["id"].to_list() == [dataset.id(int(index)) for index in test]
     weight = list(dataset.label_names).index("weight")
     labels = np.array([dataset.labels(int(index))[weight] for index in test])
-    np.testing.assert_allclose(frame["weight"].to_numpy(), labels)
-    mae = np.abs(frame["weight predicted"].to_numpy() - labels).mean()
+    np.testing.assert_allclose(frame["label:weight"].to_numpy(), labels)
+    mae = np.abs(frame["prediction:weight"].to_numpy() - labels).mean()
     metrics = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["weight"]["Uni-Mol2"]["mae"] == pytest.approx(mae)
     assert metrics["weight"]["the same again"] == metrics["weight"]["Uni-Mol2"]

@@ -92,8 +92,8 @@ def test_every_molecule_is_predicted_by_the_networks_that_have_not_seen_it(
     assert frame["id"].to_list() == [dataset.id(index) for index in range(len(dataset))]
     for index in (0, 7, len(dataset) - 1):
         answers = [_answers(Path(member(int(dataset.folds[index]), seed)), dataset, index) for seed in (0, 1)]
-        assert frame["weight predicted"][index] == pytest.approx(np.mean(answers), rel=1e-4)
-        assert frame["weight spread"][index] == pytest.approx(np.std(answers), rel=1e-2)
+        assert frame["prediction:weight"][index] == pytest.approx(np.mean(answers), rel=1e-4)
+        assert frame["std:weight"][index] == pytest.approx(np.std(answers), rel=1e-2)
 
 
 def test_members_are_scored_on_their_own_fold(report: Path) -> None:
@@ -108,8 +108,8 @@ def test_members_are_scored_on_their_own_fold(report: Path) -> None:
 def test_intervals_of_a_fold_rest_on_the_errors_of_the_others(report: Path, folded: ArtifactRef) -> None:
     dataset = open_dataset(folded.uri)
     frame = pl.read_csv(report / "predictions.csv")
-    error = np.abs(frame["weight predicted"] - frame["weight"]).to_numpy()
-    half = ((frame["weight upper"] - frame["weight lower"]) / 2).to_numpy()
+    error = np.abs(frame["prediction:weight"] - frame["label:weight"]).to_numpy()
+    half = ((frame["upper:weight"] - frame["lower:weight"]) / 2).to_numpy()
     for fold in range(FOLDS):
         assert half[dataset.folds == fold] == pytest.approx(
             conformal_halfwidth(error[dataset.folds != fold], 0.9), rel=1e-4

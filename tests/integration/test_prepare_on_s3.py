@@ -37,6 +37,18 @@ def keys(prefix: str) -> list[str]:
     return [entry["Key"] for entry in found.get("Contents", ())]
 
 
+def test_who_works_for_another_machine_keeps_nothing(s3_environment: str, tmp_path: Path) -> None:
+    worker = Workspace(f"{s3_environment}/work/kept", Store(cache=tmp_path / "worker"))
+    driver = Workspace(worker.uri, Store(cache=tmp_path / "driver"))
+    with worker.new("built/one") as path:
+        path.write_text("conformers")
+    assert [path for path in (tmp_path / "worker").rglob("*") if path.is_file()] == []
+    assert driver.path("built/one").read_text() == "conformers"
+    assert worker.path("built/one").read_text() == "conformers"
+    driver.remove()
+    assert worker.finished() == set()
+
+
 def test_another_machine_takes_over_and_the_bytes_are_the_same(
     table: str, s3_environment: str, tmp_path: Path, tiny_dataset: ArtifactRef, tiny_params: Params
 ) -> None:

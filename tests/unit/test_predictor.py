@@ -1,5 +1,6 @@
 """Prediction in Python: the numbers of the command, in this process."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from unimol2_tasks import Predictor
 from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.artifacts.store import Recipe, Store
 from unimol2_tasks.errors import ArtifactError, UserError
 from unimol2_tasks.params import parse_params
 from unimol2_tasks.stages.predict import PredictInputs, run, run_embed
@@ -76,6 +78,26 @@ def test_a_pretrained_model_does_not_predict(small_model: ArtifactRef) -> None:
 def test_an_ensemble_does_not_embed(small_ensemble: ArtifactRef) -> None:
     with pytest.raises(UserError, match="an ensemble of 3 networks"):
         Predictor.load(small_ensemble.uri).embed(["CCO"])
+
+
+def test_what_has_no_network_does_not_embed(tmp_path: Path, table: Path) -> None:
+    store, uri = Store(), str(tmp_path / "law")
+    with store.draft(uri) as draft:
+        (draft / "law.json").write_text("{}")
+        store.publish(draft, uri, Recipe("law", {}))
+    with pytest.raises(UserError, match=r"law: is a law; only a model.* or a predictor.* embeds"):
+        Predictor.load(uri).embed(["CCO"])
+    with pytest.raises(UserError, match="law: is a law; only a model"):
+        run_embed(PARAMS, PredictInputs(uri, str(table)), str(tmp_path / "e.parquet"))
+
+
+def test_files_are_read_once(tmp_path: Path, small_predictor: ArtifactRef) -> None:
+    folder = Path(shutil.copytree(small_predictor.uri, tmp_path / "predictor"))
+    predictor = Predictor.load(folder)
+    predictions, embeddings = predictor.predict(["CCO"]), predictor.embed(["CCO"])
+    shutil.rmtree(folder)
+    assert_frame_equal(predictor.predict(["CCO"]), predictions)
+    assert_frame_equal(predictor.embed(["CCO"]), embeddings)
 
 
 def test_a_predictor_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -46,7 +46,10 @@ class Workspace:
 
     @contextmanager
     def new(self, name: str) -> Iterator[Path]:
-        """A path to write to; the file gets its name when the `with` block ends without an error."""
+        """A path to write to; the file gets its name when the `with` block ends without an error.
+
+        On S3 nothing stays here: a machine that works for another one would keep all it ever made.
+        """
         target = self._local / name
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=target.parent) as folder:
@@ -56,10 +59,11 @@ class Workspace:
             if is_s3(self.uri):
                 with s3_errors(f"{self.uri}/{name}"):
                     self._s3.put_file(str(partial), f"{self.uri}/{name}")
-            partial.replace(target)
+            else:
+                partial.replace(target)
 
     def path(self, name: str) -> Path:
-        """A local copy of the file."""
+        """The file, or the local copy of one on S3, which is downloaded the first time."""
         target = self._local / name
         if is_s3(self.uri) and not target.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)

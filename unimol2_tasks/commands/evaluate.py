@@ -1,5 +1,6 @@
 """`unimol2 evaluate`: a predictor beside baselines."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -40,16 +41,21 @@ def evaluate(
     """Judge a predictor on a held-out split beside honest baselines; writes report.html."""
     from unimol2_tasks.stages import evaluate as stage
 
-    others = dict(_name_and_value("--compare", "PREDICTOR", text) for text in compare or ())
-    models = dict(_name_and_value("--curves", "MODEL", text) for text in curves or ())
+    others = _by_name("--compare", "PREDICTOR", compare or ())
+    models = _by_name("--curves", "MODEL", curves or ())
     settings = read_params(params, assignments)
     with progress_bars():
         ref = stage.run(settings, stage.EvaluateInputs(predictor, dataset, others, models), out, Store())
     say(ref)
 
 
-def _name_and_value(option: str, what: str, text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise UserError(f"{option} {text}: expected NAME={what}")
-    return name, value
+def _by_name(option: str, what: str, texts: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise UserError(f"{option} {text}: expected NAME={what}")
+        if name in found:
+            raise UserError(f"{option} {text}: {name} is already the name of {found[name]}; choose another")
+        found[name] = value
+    return found

@@ -136,12 +136,16 @@ def assignments(table: MoleculeTable, task: Task | None = None) -> list[str]:
 
     Args:
         table: Says how molecules are prepared and split.
-        task: Says what is learned; none: the preparation alone.
+        task: Says what is learned, whose units the catalogue has; none: the preparation alone.
     """
     defaults = _read().defaults
     prepare = defaults.prepare | _usual_split(table) | table.prepare
-    finetune = defaults.finetune if task is None else defaults.finetune | {"targets": task.labels}
-    return [*_assign("prepare", prepare), *_assign("finetune", finetune)]
+    if task is None:
+        return [*_assign("prepare", prepare), *_assign("finetune", defaults.finetune)]
+    finetune = defaults.finetune | {"targets": task.labels}
+    units = {target.name: target.unit for target in table.source.targets if target.name in task.labels}
+    evaluate = {"units": {label: unit for label, unit in units.items() if unit}}
+    return [*_assign("prepare", prepare), *_assign("finetune", finetune), *_assign("evaluate", evaluate)]
 
 
 def _usual_split(table: MoleculeTable) -> dict[str, Any]:

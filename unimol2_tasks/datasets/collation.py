@@ -30,7 +30,7 @@ class LabelledBatch:
 
     molecules: MoleculeBatch
     labels: torch.Tensor | None
-    """`[B, T]` float32 in the label's own unit, NaN where unknown; None in pretraining."""
+    """`[B, T]` float64 in the label's own unit, NaN where unknown; None in pretraining."""
 
     def to(self, device: torch.device) -> "LabelledBatch":
         """The same batch on another device."""
@@ -91,7 +91,7 @@ class LabelledSamples(torch.utils.data.Dataset[LabelledBatch]):
         ]
         labels = np.stack([self.dataset.labels(visit.index)[self.targets] for visit in visits])
         batch = MoleculeBatch.collate(molecules, buckets=self.buckets)
-        return LabelledBatch(batch, torch.from_numpy(labels.astype(np.float32)))
+        return LabelledBatch(batch, torch.from_numpy(labels.astype(np.float64)))
 
 
 def loader(

@@ -1,5 +1,7 @@
 """Public data sets onto the disk, verified: what of them is there already is not fetched again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -12,7 +14,7 @@ from unimol2_tasks.datasets.transfer import DownloadFailed, Patience, get_file
 from unimol2_tasks.datasets.xyz_table import write_sdf
 from unimol2_tasks.errors import UserError
 
-__all__ = ["DATA_FOLDER", "DownloadFailed", "Patience", "get_dataset"]
+__all__ = ["DATA_FOLDER", "DownloadFailed", "Patience", "get_dataset", "get_source_files"]
 
 DATA_FOLDER = Path(".unimol2/data")
 _TIMEOUT = httpx.Timeout(60.0, connect=15.0)
@@ -40,12 +42,37 @@ def get_dataset(
         DownloadFailed: No address has the file, or what they have is something else.
     """
     dataset = find_dataset(name)
+    with _downloaded(dataset, folder, mirror, patience) as home:
+        return _molecules(dataset, home)
+
+
+def get_source_files(
+    name: str, folder: Path = DATA_FOLDER, *, mirror: str | None = None, patience: Patience | None = None
+) -> Path:
+    """Download a data set as `get_dataset` does, but make no molecules of published geometries.
+
+    Returns:
+        The folder with its files.
+
+    Raises:
+        UserError: As `get_dataset`.
+        DownloadFailed: As `get_dataset`.
+    """
+    with _downloaded(find_dataset(name), folder, mirror, patience) as home:
+        return home
+
+
+@contextmanager
+def _downloaded(
+    dataset: PublicDataset, folder: Path, mirror: str | None, patience: Patience | None
+) -> Iterator[Path]:
+    """The folder with a data set's files, which nobody else writes to meanwhile."""
     home = folder / dataset.name
     try:
         home.mkdir(parents=True, exist_ok=True)
         with FileLock(home / ".lock", timeout=0):
             _get_files(dataset, home, mirror, patience or Patience())
-            return _molecules(dataset, home)
+            yield home
     except Timeout:
         raise UserError(f"{home}: another download of {dataset.name} is under way; wait for it") from None
     except OSError as error:

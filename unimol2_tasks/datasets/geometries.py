@@ -87,7 +87,8 @@ def read_geometries(path: Path) -> Iterator[str]:
     Raises:
         TableError: It ends within a molecule, or a molecule does not begin with its number of atoms.
     """
-    with path.open(encoding="utf-8") as lines:
+    # Untranslated: who counts its bytes finds those of the file, also where lines end in CRLF.
+    with path.open(encoding="utf-8", newline="\n") as lines:
         for number, first in enumerate(lines, start=1):
             if not first.strip().isdecimal():
                 raise TableError(
@@ -106,12 +107,14 @@ def table_ids(table: Path, column: str) -> list[str]:
 
 
 def _keep_whole_files(part: Path) -> int:
-    """How many molecules an interrupted download left; what it began is cut off."""
+    """How many molecules an interruption left; what it began, even all but a newline, is cut off."""
     if not part.is_file():
         return 0
     whole, size = 0, 0
     try:
         for text in read_geometries(part):
+            if not text.endswith("\n"):
+                break
             whole, size = whole + 1, size + len(text.encode())
     except TableError:
         pass

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from unimol2_tasks.artifacts.manifest import sha256_of
 from unimol2_tasks.datasets.catalogue import PublicDataset, SourceFile
-from unimol2_tasks.datasets.download import get_dataset
+from unimol2_tasks.datasets.download import get_source_files
 from unimol2_tasks.datasets.geometries import join_archive, table_ids
 from unimol2_tasks.errors import UserError
 
@@ -34,8 +34,7 @@ def downloaded_files(dataset: PublicDataset, folder: Path, mirror: str | None = 
     Raises:
         UserError: As `get_dataset`.
     """
-    get_dataset(dataset.name, folder, mirror=mirror)
-    home = folder / dataset.name
+    home = get_source_files(dataset.name, folder, mirror=mirror)
     return SourceFiles(
         home / dataset.table.filename,
         {file.filename: home / file.filename for file in dataset.extras},

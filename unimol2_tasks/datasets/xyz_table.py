@@ -1,11 +1,13 @@
 """A table without SMILES and the geometries of its rows, as one SDF file."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 from rdkit import Chem
 
+from unimol2_tasks.artifacts.drafts import sync
 from unimol2_tasks.artifacts.manifest import Rows
 from unimol2_tasks.chemistry.rejection import Rejected
 from unimol2_tasks.chemistry.xyz import molecule_from_xyz
@@ -19,7 +21,8 @@ def write_sdf(
 ) -> Rows:
     """Write every row whose geometry is a molecule as a record of `out`, under its id.
 
-    Beside `out` lies `NAME.rejects.csv` with the other rows, also where there are none.
+    Beside `out` lies `NAME.rejects.csv` with the other rows, also where there are none. Both have their names
+    once they are whole; what an interruption leaves is `.part`.
 
     Args:
         rows: Text; a row per molecule.
@@ -33,7 +36,11 @@ def write_sdf(
     """
     kept = 0
     texts = iter(geometries)
-    with LedgerWriter(out.with_suffix(".rejects.csv")) as ledger, Chem.SDWriter(str(out)) as writer:
+    with (
+        _replaced(out.with_suffix(".rejects.csv"), out) as (rejects, molecules),
+        LedgerWriter(rejects) as ledger,
+        Chem.SDWriter(str(molecules)) as writer,
+    ):
         for number, row in enumerate(rows.iter_rows(named=True), start=1):
             text = next(texts, None)
             if text is None:
@@ -46,10 +53,20 @@ def write_sdf(
             writer.write(_named(molecule, row, (id_column, *properties)))
             kept += 1
             report("bonds from geometries", number, rows.height)
-        rejects = ledger.rows
-    if next(texts, None) is not None:
-        raise TableError(f"{out}: more geometries than the {rows.height} rows; make them anew")
-    return Rows.model_validate({"in": rows.height, "out": kept, "rejects": rejects})
+        if next(texts, None) is not None:
+            raise TableError(f"{out}: more geometries than the {rows.height} rows; make them anew")
+    return Rows.model_validate({"in": rows.height, "out": kept, "rejects": ledger.rows})
+
+
+@contextmanager
+def _replaced(*targets: Path) -> Iterator[list[Path]]:
+    """Paths to write to; the files get their names, in this order, unless the block ends in an error."""
+    partial = [target.with_name(f"{target.name}.part") for target in targets]
+    yield partial
+    for path, target in zip(partial, targets, strict=True):
+        sync(path)
+        path.replace(target)
+        sync(target.parent)
 
 
 def _named(molecule: Chem.Mol, row: dict[str, str | None], columns: Sequence[str]) -> Chem.Mol:

@@ -119,7 +119,9 @@ def _cell(summary: Summary | None) -> str:
 
 
 def _comparison(rows: Sequence[ResultRow], column: Column, methods: Methods) -> Iterator[str]:
-    """The first network beside the others, and beside the best baseline."""
+    """The first network beside the others, and beside the best baseline; nothing where none is wanted yet."""
+    if not methods.trained:
+        return
     known = {
         method: summary.mean
         for method in (*methods.trained, *methods.baselines)

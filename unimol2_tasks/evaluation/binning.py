@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
 
 from unimol2_tasks.evaluation.labels import FloatArray, IntArray
 
@@ -19,8 +20,7 @@ def equal_mass_bins(values: npt.ArrayLike, bins: int) -> IntArray:
     numbers = np.asarray(values, dtype=np.float64)
     if not len(numbers):
         return np.empty(0, np.int64)
-    edges = np.unique(np.quantile(numbers, np.arange(1, bins) / bins, method="higher"))
-    member = np.searchsorted(edges, numbers, side="right")
+    member = (bins * (rankdata(numbers) - 0.5) / len(numbers)).astype(np.int64)
     return np.asarray(np.unique(member, return_inverse=True)[1], np.int64)
 
 

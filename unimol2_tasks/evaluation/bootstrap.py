@@ -11,6 +11,9 @@ from unimol2_tasks.evaluation.labels import FloatArray, Interval, labelled_rows
 
 _LEAST_DEFINED = 0.5
 """Share of resamples in which a metric must be defined; below it an interval would be a guess."""
+_WITHOUT = frozenset({"n", "calibration_error"})
+"""A resample repeats molecules, so that its bins are less calibrated than those of the molecules themselves:
+the percentiles of the calibration error would lie above it."""
 
 
 def bootstrap_intervals(
@@ -30,9 +33,9 @@ def bootstrap_intervals(
         samples: Number of resamples, at least 1.
 
     Returns:
-        (low, high) per metric, `n` left out. A metric that is undefined in more than half of the
-        resamples has no interval; where it is undefined in fewer, those resamples are left out. A single
-        row has none: its resamples are all alike.
+        (low, high) per metric, `n` and `calibration_error` left out. A metric that is undefined in more
+        than half of the resamples has no interval; where it is undefined in fewer, those resamples are left
+        out. A single row has none: its resamples are all alike.
 
     Raises:
         ValueError: If `samples` is below 1, or the arrays are refused as by the metrics.
@@ -52,36 +55,8 @@ def bootstrap_intervals(
     return {
         name: _percentiles(values)
         for name, values in drawn.items()
-        if name != "n" and len(values) >= _LEAST_DEFINED * samples
+        if name not in _WITHOUT and len(values) >= _LEAST_DEFINED * samples
     }
-
-
-def bootstrap_interval(
-    metric: Callable[[FloatArray, FloatArray], float],
-    y_true: npt.ArrayLike,
-    y_pred: npt.ArrayLike,
-    seed: int,
-    samples: int = 200,
-) -> Interval:
-    """Compute the 95 % percentile interval of one metric; see `bootstrap_intervals`.
-
-    Args:
-        metric: A function of labels and predictions; NaN where it is undefined.
-        y_true: Labels, [n]; NaN marks a missing one.
-        y_pred: Predictions, [n].
-        seed: Seed of the resampling.
-        samples: Number of resamples, at least 1.
-
-    Raises:
-        ValueError: If there are fewer than two labelled rows, or most resamples leave the metric undefined.
-    """
-    intervals = bootstrap_intervals(lambda t, p: {"metric": metric(t, p)}, y_true, y_pred, seed, samples)
-    if "metric" not in intervals:
-        raise ValueError(
-            "no interval: the metric is undefined in most resamples, because the labelled rows are too few "
-            "or too alike; report the metric without an interval"
-        )
-    return intervals["metric"]
 
 
 def _percentiles(values: list[float]) -> Interval:

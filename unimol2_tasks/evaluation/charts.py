@@ -101,6 +101,12 @@ def standalone(drawn: Chart) -> str:
     )
 
 
+def with_unit(text: str, unit: str) -> str:
+    """The text of an axis with the unit of its values, where there is one."""
+    # Of classes the error is a probability, whatever the unit of the label.
+    return f"{text} ({unit})" if unit and "probability" not in text else text
+
+
 def _inline(document: str) -> tuple[str, str]:
     match = re.search(r"<svg\b[^>]*\bviewBox=\"([^\"]*)\"[^>]*>(.*)</svg>", document, re.DOTALL)
     if match is None:

@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,11 @@ class PublishedScore:
 
     benchmark: str
     target: str
-    """Column of the benchmark; `homo/lumo/gap` is the mean over three labels."""
+    """Column of the benchmark."""
+    labels: tuple[str, ...]
+    """Of the data set; of several, such as homo, lumo and gap, the number is the mean."""
+    condition: str
+    """Under which only this column holds; mostly empty."""
     method: str
     metric: str
     printed: str
@@ -44,6 +48,8 @@ class _Fact(BaseModel):
 class _Column(_Fact):
     target: str
     unit: str
+    labels: tuple[str, ...] = Field(min_length=1)
+    condition: str = ""
 
 
 class PublishedTable(_Fact):
@@ -74,6 +80,8 @@ class PublishedTable(_Fact):
             PublishedScore(
                 benchmark=self.benchmark,
                 target=column.target,
+                labels=column.labels,
+                condition=column.condition,
                 method=method,
                 metric=self.metric,
                 printed=value,

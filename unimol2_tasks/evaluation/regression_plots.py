@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from unimol2_tasks.evaluation.charts import ACCENT, INK, TICKS, Chart, axes, chart
+from unimol2_tasks.evaluation.charts import ACCENT, INK, TICKS, Chart, axes, chart, with_unit
 from unimol2_tasks.evaluation.labels import FloatArray
 from unimol2_tasks.evaluation.scoretable import number
 
@@ -27,7 +27,7 @@ def parity(true: FloatArray, pred: FloatArray, unit: str, halfwidth: float | Non
         _dots(ax, true, pred, limits, limits)
         ticks = [tick for tick in MaxNLocator(TICKS).tick_values(*limits) if limits[0] <= tick <= limits[1]]
         ax.set(xlim=limits, ylim=limits, xticks=ticks, yticks=ticks, aspect="equal")
-        ax.set(xlabel=_with_unit("measured", unit), ylabel=_with_unit("predicted", unit))
+        ax.set(xlabel=with_unit("measured", unit), ylabel=with_unit("predicted", unit))
         caption = (
             f"{len(true):,} molecules; on the dashed line the prediction is exact.{_band(halfwidth, unit)}"
         )
@@ -45,7 +45,7 @@ def residuals(true: FloatArray, pred: FloatArray, unit: str, halfwidth: float | 
         _dots(ax, pred, error, x, y)
         ax.set(xlim=x, ylim=y)
         ax.xaxis.set_major_locator(MaxNLocator(TICKS))
-        ax.set(xlabel=_with_unit("predicted", unit), ylabel=_with_unit("predicted - measured", unit))
+        ax.set(xlabel=with_unit("predicted", unit), ylabel=with_unit("predicted - measured", unit))
         caption = "Above the dashed line the prediction is too high."
         return chart(ax, "Residuals", caption + _band(halfwidth, unit))
 
@@ -61,7 +61,7 @@ def errors(error: FloatArray, unit: str) -> Chart:
         ax.grid(visible=False, axis="x")
         ax.xaxis.set_major_locator(MaxNLocator(TICKS))
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set(xlabel=_with_unit("predicted - measured", unit), ylabel="molecules")
+        ax.set(xlabel=with_unit("predicted - measured", unit), ylabel="molecules")
         caption = (
             f"Half of the molecules are within {number(half)}{after} and 90 % within {number(most)}{after}; "
             f"the mean error is {number(float(error.mean()))}{after}."
@@ -73,10 +73,6 @@ def _band(halfwidth: float | None, unit: str) -> str:
     if halfwidth is None or not np.isfinite(halfwidth):
         return ""
     return f" The band is the 90 % interval, ± {number(halfwidth)}{f' {unit}' if unit else ''}."
-
-
-def _with_unit(text: str, unit: str) -> str:
-    return f"{text} ({unit})" if unit else text
 
 
 def _limits(values: FloatArray) -> Limits:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
-from unimol2_tasks.evaluation.charts import ACCENT, INK, TICKS, Chart, axes, chart
+from unimol2_tasks.evaluation.charts import ACCENT, INK, TICKS, Chart, axes, chart, with_unit
 from unimol2_tasks.evaluation.labels import FloatArray
 from unimol2_tasks.evaluation.scoretable import number
 from unimol2_tasks.evaluation.uncertainty import Coverage, binned_errors
@@ -35,10 +35,10 @@ def coverage_chart(coverage: Sequence[Coverage], unit: str) -> Chart:
 
 def spread_chart(spread: npt.ArrayLike, error: FloatArray, unit: str, what: str) -> Chart:
     """The error over the ensemble's spread, [n] each: a useful spread is larger where the error is."""
-    label = "spread of the ensemble" + (f" ({unit})" if unit else "")
+    label = with_unit("spread of the ensemble", unit)
     correlation = _rank_correlation(np.asarray(spread, np.float64), error)
     caption = f"Molecules in {_BINS} equally filled bins with 95 % intervals of the mean. {correlation}"
-    return _binned(spread, error, "Error and spread", label, _with_unit(what, unit), caption)
+    return _binned(spread, error, "Error and spread", label, with_unit(what, unit), caption)
 
 
 def similarity_chart(similarity: npt.ArrayLike, error: FloatArray, unit: str, what: str) -> Chart:
@@ -48,7 +48,7 @@ def similarity_chart(similarity: npt.ArrayLike, error: FloatArray, unit: str, wh
         f"intervals of the mean. {_rank_correlation(np.asarray(similarity, np.float64), error)}"
     )
     label = "similarity to the nearest training molecule"
-    return _binned(similarity, error, "Error and similarity", label, _with_unit(what, unit), caption)
+    return _binned(similarity, error, "Error and similarity", label, with_unit(what, unit), caption)
 
 
 def _binned(
@@ -82,8 +82,3 @@ def _rank_correlation(score: FloatArray, error: FloatArray) -> str:
     if known.sum() < 3 or np.ptp(score[known]) == 0 or np.ptp(error[known]) == 0:
         return ""
     return f"Rank correlation {number(float(stats.spearmanr(score[known], error[known]).statistic))}."
-
-
-def _with_unit(text: str, unit: str) -> str:
-    # Of classes the error is a probability, whatever the unit of the label.
-    return f"{text} ({unit})" if unit and "probability" not in text else text

@@ -48,8 +48,8 @@ class FinetuneParams(TrainingParams):
     drawing: bool | None = Field(
         None,
         description="Count the flat drawing as one more conformer, as the paper does. none: where "
-        "prepare.conformers is above 1; a single geometry, often a measured or computed one, stays alone, "
-        "because the drawing would be half of what is averaged.",
+        "prepare.conformers and conformers are above 1; a single geometry, often a measured or computed one, "
+        "stays alone, because the drawing would be half of what is averaged.",
     )
     conformers: int = Field(
         11,
@@ -98,6 +98,22 @@ class FinetuneParams(TrainingParams):
     def _seeds_differ(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds) or any(seed < 0 for seed in self.seeds):
             raise ValueError(f"seeds {list(self.seeds)}: expected different whole numbers from 0")
+        return self
+
+    @model_validator(mode="after")
+    def _targets_differ(self) -> Self:
+        twice = sorted({name for name in self.targets if self.targets.count(name) > 1})
+        if twice:
+            raise ValueError(f"targets: {', '.join(twice)} is there twice; name every label once")
+        return self
+
+    @model_validator(mode="after")
+    def _more_than_the_drawing(self) -> Self:
+        if self.drawing and self.conformers == 1:
+            raise ValueError(
+                "drawing: with conformers 1 nothing but the flat drawing would be seen; raise conformers or "
+                "leave drawing out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ class EvaluateParams(Section):
         "descriptors: gradient boosting, 10 ms per molecule.",
     )
     published: str | None = Field(
-        None, description="Benchmark whose published numbers are shown: qm9, compas-1d, …"
+        None, description="Benchmark whose published numbers are shown, such as qm9; none: none."
     )
     units: dict[str, str] = Field({}, description="Unit of a label, by name; else as gap_eV or gap (eV) say.")
     bootstrap: int = Field(200, ge=0, description="Resamples for 95 % intervals; 0: none.")

@@ -14,6 +14,7 @@ from unimol2_tasks.datasets.benchmarks import Benchmark, MoleculeTable, Task, as
 from unimol2_tasks.datasets.download import DATA_FOLDER
 from unimol2_tasks.datasets.source_files import SourceFiles, downloaded_files, local_files
 from unimol2_tasks.errors import TrainingFailed, UserError
+from unimol2_tasks.evaluation.published import published
 from unimol2_tasks.params import Params, load_params
 from unimol2_tasks.stages import ensemble, evaluate, finetune, prepare
 from unimol2_tasks.stages.benchmark_places import Places, Start
@@ -78,8 +79,7 @@ def run(
     network = [] if inputs.model is None else _network_of(inputs.model, store)
     # All at once: a parameter that is refused is no reason to wait for the tasks before.
     settings = {
-        task.name: overrides.over([*assignments(benchmark.tables[task.table], task), *network])
-        for task in benchmark.tasks
+        task.name: overrides.over([*definition(benchmark, task), *network]) for task in benchmark.tasks
     }
     places.want(inputs.starts)
     problems: list[UserError | TrainingFailed] = []
@@ -95,6 +95,13 @@ def run(
             problems.append(problem)
     if problems:
         raise problems[0]
+
+
+def definition(benchmark: Benchmark, task: Task) -> list[str]:
+    """What a task's definition says about parameters; its reports show the published values of the result."""
+    name = benchmark.published or benchmark.name
+    shown = [f"evaluate.published={name}"] if published(name) else []
+    return [*assignments(benchmark.tables[task.table], task), *shown]
 
 
 def was_stopped(problem: UserError | TrainingFailed) -> bool:

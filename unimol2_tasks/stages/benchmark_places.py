@@ -52,7 +52,7 @@ class Places:
         """Note from where networks are to be trained, beside what was noted before."""
         wanted = [start for start in get_args(Start) if start in {*starts, *self.wanted_starts()}]
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._wanted.write_text(json.dumps({"starts": wanted}) + "\n", encoding="utf-8")
+        replace_text(self._wanted, json.dumps({"starts": wanted}) + "\n")
 
     def wanted_starts(self) -> list[Start]:
         """From where networks are trained, the pretrained first."""
@@ -64,6 +64,13 @@ class Places:
     @property
     def _wanted(self) -> Path:
         return self.folder / "wanted.json"
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file in one step, so that whoever reads it meanwhile finds the old text or the new one."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
 
 
 def read_if_there(folder: Path) -> Manifest | None:

@@ -20,7 +20,13 @@ from unimol2_tasks.evaluation.benchmark_table import (
 )
 from unimol2_tasks.evaluation.published import published
 from unimol2_tasks.stages.benchmark_notes import benchmark_notes
-from unimol2_tasks.stages.benchmark_places import Places, Start, read_if_there, training_seconds
+from unimol2_tasks.stages.benchmark_places import (
+    Places,
+    Start,
+    read_if_there,
+    replace_text,
+    training_seconds,
+)
 from unimol2_tasks.stages.evaluate import JUDGED
 
 _NETWORKS: dict[Start, str] = {"pretrained": "pretrained", "scratch": "from scratch"}
@@ -60,9 +66,9 @@ def write_results(out: Path) -> None:
     rows = [row for benchmark in begun(out) for row in (*measured(benchmark, out), *_printed(benchmark))]
     frame = pl.DataFrame([asdict(row) for row in rows], schema=_SCHEMA)
     text = "\n".join(markdown(table) for table in tables(out))
-    _replace(out / "results.csv", frame.write_csv())
-    _replace(out / "results.json", json.dumps(frame.to_dicts(), indent=1, ensure_ascii=False) + "\n")
-    _replace(out / "results.md", text)
+    replace_text(out / "results.csv", frame.write_csv())
+    replace_text(out / "results.json", json.dumps(frame.to_dicts(), indent=1, ensure_ascii=False) + "\n")
+    replace_text(out / "results.md", text)
 
 
 def measured(benchmark: Benchmark, out: Path) -> list[ResultRow]:
@@ -184,9 +190,3 @@ def _table(benchmark: Benchmark, out: Path) -> BenchmarkTable:
 
 def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -19,6 +19,7 @@ from unimol2_tasks.artifacts.prediction_schemas import (
     EMBEDDINGS,
     column_types,
 )
+from unimol2_tasks.artifacts.store import LocalArtifact
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.training.network import MEMBERS, WEIGHTS
 
@@ -96,6 +97,19 @@ class AtomColumns:
         table = numbered.join(embedded, on="place", how="left", maintain_order="left")
         ordered = table.sort("row", ATOM_INDEX, maintain_order=True)
         return ordered.select(pl.col(name).cast(kind) for name, kind in self.types.items())
+
+
+def refuse_what_cannot_embed(artifact: LocalArtifact) -> None:
+    """Refuse artifacts without a network.
+
+    Raises:
+        UserError: It is neither a model nor a predictor.
+    """
+    if artifact.manifest.kind not in ("model", "predictor"):
+        raise UserError(
+            f"{artifact.uri}: is a {artifact.manifest.kind}; only a model, which `unimol2 pretrain` makes, "
+            "or a predictor, which `unimol2 finetune` makes, embeds"
+        )
 
 
 def embedding_width(folder: Path) -> int:

@@ -9,6 +9,7 @@ from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import LocalArtifact, Recipe, Store
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.stages.ensemble_tables import write_tables
+from unimol2_tasks.training.continuation import MOVES_WORK
 from unimol2_tasks.training.network import CONFIG, MEMBERS, TARGETS, WEIGHTS, read_targets
 from unimol2_tasks.training.predictor_files import OUT_OF_FOLD, VALIDATION
 
@@ -27,9 +28,11 @@ def run(members: Sequence[str], out: str, store: Store = Store()) -> ArtifactRef
 
     Raises:
         UserError: They cannot answer as one: other labels, another dataset, model or parameters than seed
-            and fold, twice the same, or ensembles themselves; says which of them, and in what.
+            and fold, folds of some alone, twice the same, or ensembles themselves; says which of them, and
+            in what.
     """
     named = _named([store.fetch(uri, "predictor") for uri in members])
+    _refuse_folds_of_some(named)
     _refuse_other_labels(named)
     recipe = recipe_of(
         {
@@ -58,6 +61,9 @@ def member_name(seed: int, fold: int | None) -> str:
 def recipe_of(members: Mapping[str, Recipe]) -> Recipe:
     """What determines an ensemble: what its members have in common, and the seed and fold of each.
 
+    Not where their work was done (`training.continuation.MOVES_WORK`): some of them may have been trained by
+    a later start, on other machines.
+
     Raises:
         UserError: They differ in more.
     """
@@ -71,7 +77,8 @@ def recipe_of(members: Mapping[str, Recipe]) -> Recipe:
                 f"of the same dataset and model that differ in {' and '.join(_TELLING)} alone"
             )
     recipe = members[first]
-    shared = {key: value for key, value in recipe.params["finetune"].items() if key not in _TELLING}
+    own = {*_TELLING, *MOVES_WORK}
+    shared = {key: value for key, value in recipe.params["finetune"].items() if key not in own}
     telling = {
         name: {key: member.params["finetune"][key] for key in _TELLING} for name, member in members.items()
     }
@@ -84,7 +91,7 @@ def _without_telling(recipe: Recipe) -> dict[str, Any]:
         f"{section}.{key}": value
         for section, entries in recipe.params.items()
         for key, value in entries.items()
-        if (section, key) not in {("finetune", telling) for telling in _TELLING}
+        if section != "finetune" or key not in {*_TELLING, *MOVES_WORK}
     }
     return values | dict(recipe.parents)
 
@@ -108,6 +115,17 @@ def _named(artifacts: Sequence[LocalArtifact]) -> dict[str, LocalArtifact]:
     return {member_name(seed, None if fold < 0 else fold): named[fold, seed] for fold, seed in sorted(named)}
 
 
+def _refuse_folds_of_some(named: Mapping[str, LocalArtifact]) -> None:
+    """What one was trained on another was tested with, and nothing could be said of how good they are."""
+    without = [artifact.uri for artifact in named.values() if _fold(artifact) is None]
+    folded = [artifact.uri for artifact in named.values() if _fold(artifact) is not None]
+    if without and folded:
+        raise UserError(
+            f"{folded[0]} was trained with finetune.fold and {without[0]} without; an ensemble joins "
+            "trainings that all have a fold, or none"
+        )
+
+
 def _refuse_other_labels(named: Mapping[str, LocalArtifact]) -> None:
     described = {
         name: [(target.name, target.kind, target.scaling) for target in read_targets(artifact.path).targets]
@@ -127,7 +145,12 @@ def _listed(targets: Sequence[tuple[str, str, str]]) -> str:
 
 
 def _has_several_folds(named: Mapping[str, LocalArtifact]) -> bool:
-    return len({artifact.manifest.params["finetune"]["fold"] for artifact in named.values()}) > 1
+    return len({_fold(artifact) for artifact in named.values()}) > 1
+
+
+def _fold(artifact: LocalArtifact) -> int | None:
+    fold: int | None = artifact.manifest.params["finetune"]["fold"]
+    return fold
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import LocalArtifact, Recipe, Store
 from unimol2_tasks.datasets.dataset import open_dataset
+from unimol2_tasks.errors import UserError
 from unimol2_tasks.evaluation.report import render_report
 from unimol2_tasks.params import Params
 from unimol2_tasks.stages.evaluation.asked import ask
 from unimol2_tasks.stages.evaluation.candidates import Candidate
-from unimol2_tasks.stages.evaluation.fitted import MEAN
+from unimol2_tasks.stages.evaluation.fitted import BASELINES, MEAN
 from unimol2_tasks.stages.evaluation.judged import judged_molecules
 from unimol2_tasks.stages.evaluation.neighbours import neighbours
 from unimol2_tasks.stages.evaluation.page import report
@@ -43,10 +44,11 @@ def run(params: Params, inputs: EvaluateInputs, out: str, store: Store = Store()
     """Judge a predictor; write its figures, `predictions.csv` and `report.html`.
 
     Raises:
-        UserError: An artifact is missing, the molecules have no label of the predictor's targets, or the
-            predictors cannot be compared.
+        UserError: Two methods have one name, an artifact is missing, the molecules have no label of the
+            predictor's targets, or the predictors cannot be compared.
         TrainingFailed: Inference ended without a result.
     """
+    _refuse_taken_names(inputs)
     dataset = store.fetch(inputs.dataset, "dataset")
     predictors = {
         name: store.fetch(uri, "predictor")
@@ -70,6 +72,20 @@ def run(params: Params, inputs: EvaluateInputs, out: str, store: Store = Store()
         page = render_report(report(scores, results, {**models, **predictors}))
         (draft / "report.html").write_text(page, encoding="utf-8")
         return store.publish(draft, out, recipe)
+
+
+def _refuse_taken_names(inputs: EvaluateInputs) -> None:
+    """Tables, and the parents of the report, tell methods and models apart by their names."""
+    taken = {
+        JUDGED: "what the judged predictor is called",
+        "dataset": "what the report calls its molecules",
+        **dict.fromkeys(BASELINES, "a baseline"),
+    }
+    for option, named in (("compare", inputs.compare), ("curves", inputs.curves)):
+        for name, uri in named.items():
+            if name in taken:
+                raise UserError(f"--{option} {name}={uri}: {name} is {taken[name]}; choose another name")
+            taken[name] = f"already the name of {uri}"
 
 
 def _scores(

@@ -7,11 +7,11 @@ from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.s3 import is_s3
 from unimol2_tasks.artifacts.store import LocalArtifact, Recipe, Store
 from unimol2_tasks.artifacts.workspace import Workspace
-from unimol2_tasks.errors import UserError
+from unimol2_tasks.errors import ArtifactError, UserError
 from unimol2_tasks.params import Params
 from unimol2_tasks.stages import ensemble
 from unimol2_tasks.stages.training_job import train_artifact
-from unimol2_tasks.training.continuation import determining
+from unimol2_tasks.training.continuation import MOVES_WORK, determining
 from unimol2_tasks.training.job import Job
 
 
@@ -30,7 +30,7 @@ def run(params: Params, inputs: FinetuneInputs, out: str, store: Store = Store()
 
     Members of an ensemble are predictors of their own until they are joined. They lie in the work folder,
     or for an `out` on S3 below `<out>-members/`; a run that is started again trains only those that are not
-    there.
+    there, with whatever ranks and alike (`training.continuation.MOVES_WORK`) the others were trained.
 
     Raises:
         UserError: Dataset or model is missing or damaged, or a wanted label or fold is not there.
@@ -50,7 +50,8 @@ def run(params: Params, inputs: FinetuneInputs, out: str, store: Store = Store()
         trained = []
         for number, (name, member) in enumerate(trainings.items()):
             progress.report("members", number, len(trainings), name)
-            trained.append(sources.train(member, f"{folder}/{name}", store).uri)
+            place = f"{folder}/{name}"
+            trained.append(sources.train(_as_made(member, place, store), place, store).uri)
         progress.report("members", len(trainings), len(trainings))
         ref = ensemble.run(trained, out, store)
     Workspace(folder, store).remove()
@@ -103,6 +104,16 @@ def _members_folder(recipe: Recipe, out: str, store: Store) -> str:
     if is_s3(out):
         return f"{out.rstrip('/')}-members/{recipe.fingerprint[:16]}"
     return str(store.work_folder(out, recipe))
+
+
+def _as_made(member: Params, place: str, store: Store) -> Params:
+    """Parameters of a member, those that only say where its work is done as they were where it is there."""
+    try:
+        made = store.fetch(place, "predictor").manifest.params["finetune"]
+    except ArtifactError:
+        return member
+    where = {key: value for key, value in made.items() if key in MOVES_WORK}
+    return member.model_copy(update={"finetune": member.finetune.model_copy(update=where)})
 
 
 @dataclass(frozen=True, slots=True)

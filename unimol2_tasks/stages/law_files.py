@@ -46,11 +46,6 @@ def read_fit(folder: Path) -> dict[str, Any]:
     return value
 
 
-def read_law(folder: Path) -> ScalingLaw:
-    """The law of a published fit."""
-    return ScalingLaw(**read_fit(folder)["constants"])
-
-
 def write_points(
     folder: Path, points: Sequence[tuple[Part, CurvePoint]], law: ScalingLaw, replicas: Sequence[Replica]
 ) -> None:

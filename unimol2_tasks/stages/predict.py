@@ -19,7 +19,12 @@ from unimol2_tasks.datasets.columns import ColumnChoice
 from unimol2_tasks.datasets.readers import read_table, table_digest
 from unimol2_tasks.errors import TableError
 from unimol2_tasks.params import Params, PrepareParams
-from unimol2_tasks.stages.embedding_columns import AtomColumns, MoleculeColumns, embedding_width
+from unimol2_tasks.stages.embedding_columns import (
+    AtomColumns,
+    MoleculeColumns,
+    embedding_width,
+    refuse_what_cannot_embed,
+)
 from unimol2_tasks.stages.prediction_columns import PredictionColumns
 from unimol2_tasks.stages.prediction_passes import OutputColumns, PredictionPasses
 from unimol2_tasks.stages.units import WorkOn, work_here
@@ -110,11 +115,12 @@ def run_embed(
             standardisation took away.
 
     Raises:
-        UserError: As `run`, or the predictor is an ensemble.
+        UserError: As `run`, or the predictor is an ensemble, or the artifact is neither model nor predictor.
         TrainingFailed: As `run`.
     """
     refuse_other_suffixes(out)
     model = store.fetch(inputs.artifact)
+    refuse_what_cannot_embed(model)
     learnt = (model.path / TARGETS).is_file()
     prepare = read_targets(model.path).prepare if learnt else params.prepare
     settings = {"prepare": prepare.model_dump(mode="json", exclude={"workers", "unit_rows"}), "atoms": atoms}

@@ -6,6 +6,7 @@ that its start does not count, and so small that the conformers of a table of an
 """
 
 import logging
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -36,6 +37,7 @@ from unimol2_tasks.stages.prediction_units import (
 )
 from unimol2_tasks.stages.units import WorkOn
 from unimol2_tasks.training.job import Job
+from unimol2_tasks.training.predict import VALUES, values_file
 
 _LOGGER = logging.getLogger(__name__)
 _UNITS_PER_ROUND = 256
@@ -108,29 +110,53 @@ class PredictionPasses:
     def _infer(self, numbers: range) -> None:
         finished = self.workspace.finished()
         found = [number for number in numbers if molecules_name(number) in finished]
-        pending = [number for number in found if not self._values(number).is_file()]
+        known = [number for number in found if _values_name(number) in finished]
+        for number in known:
+            # Else the network would work through them again.
+            self.workspace.discard(molecules_name(number))
+        fresh = [number for number in found if number not in known]
+        pending = [number for number in fresh if not self._own_values(number).is_file()]
         if pending:
             files = [self.workspace.path(molecules_name(number)) for number in pending]
             job = self.job.model_copy(update={"dataset": files[0].parents[1]})
             infer_files(job, job.params, self._run_folder(numbers[0]))
-        for number in found:
+        for number in fresh:
+            self._share(number)
             # What is known of molecules takes far more room than what the network says of them.
             self.workspace.discard(molecules_name(number))
+
+    def _share(self, number: int) -> None:
+        """Put a unit's values where whoever goes on finds them, should this machine be gone by then."""
+        if self.workspace.uri == str(self.folder):
+            return
+        with self.workspace.new(_values_name(number)) as path:
+            shutil.copyfile(self._own_values(number), path)
 
     def _run_folder(self, number: int) -> Path:
         return self.folder / "inference" / f"round-{number // _UNITS_PER_ROUND:05d}"
 
-    def _values(self, number: int) -> Path:
+    def _own_values(self, number: int) -> Path:
+        """Where this machine's inference leaves a unit's values."""
         return values_path(self._run_folder(number), unit_stem(number))
+
+    def _values(self, number: int, finished: set[str]) -> NDArray[Any] | None:
+        """Of a unit's molecules; None where it has none."""
+        own, name = self._own_values(number), _values_name(number)
+        if not own.is_file() and name not in finished:
+            return None
+        path = own if own.is_file() else self.workspace.path(name)
+        values: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return values
 
     def _write(self, target: Path, units: int, rows_in_all: int) -> Rows:
         failed: list[str] = []
         rejects = 0
+        finished = self.workspace.finished()
 
         def pieces() -> Iterator[pl.DataFrame]:
             nonlocal rejects
             for number in range(units):
-                for piece in self._unit_pieces(number):
+                for piece in self._unit_pieces(number, finished):
                     reasons = piece.filter(pl.col("reason").is_not_null())
                     rejects += reasons.height
                     failed.extend(reasons["reason"].head(1 - len(failed)))
@@ -147,12 +173,15 @@ class PredictionPasses:
             )
         return Rows(rows_in=rows_in_all, out=rows_in_all - rejects, rejects=rejects)
 
-    def _unit_pieces(self, number: int) -> Iterator[pl.DataFrame]:
+    def _unit_pieces(self, number: int, finished: set[str]) -> Iterator[pl.DataFrame]:
         rows = read_rows(self.workspace.path(rows_name(number)))
-        path = self._values(number)
-        values = np.load(path, mmap_mode="r", allow_pickle=False) if path.is_file() else None
-        for piece in self.columns.pieces(rows, values):
+        for piece in self.columns.pieces(rows, self._values(number, finished)):
             yield validate(piece, self.columns.schema, f"{self.table.uri}, unit {number}")
+
+
+def _values_name(number: int) -> str:
+    """The file of the workspace with a unit's values."""
+    return f"{VALUES}/{values_file(unit_stem(number))}"
 
 
 def _batches(table: Table, size: int) -> Iterator[tuple[int, tuple[InputRow | Reject, ...]]]:

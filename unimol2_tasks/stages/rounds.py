@@ -1,7 +1,7 @@
 """Rounds of a search: values are proposed, what is not known of them is trained, the results are told."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from unimol2_tasks import progress
@@ -16,8 +16,10 @@ from unimol2_tasks.stages.trials import (
     WorkOn,
     described,
     drop_predictor,
+    forget_outcome,
     read_outcome,
     read_outcomes,
+    settings_of,
     trial_key,
     with_values,
 )
@@ -74,19 +76,32 @@ class Rounds:
         keys = [trial_key(self.params, values) for values in proposals]
         for number, key in enumerate(keys, start=len(self.results)):
             self._first.setdefault(key, number)
+        self._forget_failures(dict(zip(keys, proposals, strict=True)))
         new = {key: values for key, values in zip(keys, proposals, strict=True) if key not in self._known}
+        self._kept = self._best()
         self._train([trial for key, values in new.items() if (trial := self._trial(key, values))])
         for key, values in zip(keys, proposals, strict=True):
             number, first = len(self.results), self._first[key]
             same_as = None if first == number else first
             self.results.append(TrialResult(number, values, self._known[key], same_as))
 
+    def _forget_failures(self, proposed: Mapping[str, Values]) -> None:
+        """Those that were shared out otherwise: smaller micro-batches may fit into the memory."""
+        for key, values in proposed.items():
+            outcome = self._known.get(key)
+            if outcome is None or outcome.state == "complete":
+                continue
+            if outcome.settings != settings_of(self.params, values):
+                forget_outcome(self.workspace, key)
+                del self._known[key]
+
     def _trial(self, key: str, values: Values) -> Trial | None:
         """The training of these values; None where they do not go together, which is its outcome then."""
         try:
             params = with_values(self.params, values)
         except ParameterError as error:
-            self._known[key] = Outcome(state="failed", reason=str(error))
+            settings = settings_of(self.params, values)
+            self._known[key] = Outcome(state="failed", reason=str(error), settings=settings)
             return None
         return Trial(self._first[key], key, values, params, self.inputs, self.workspace)
 
@@ -103,12 +118,20 @@ class Rounds:
         """Remove the predictor that is not the best one, for disks are finite; says what the best is."""
         self._known[trial.key] = read_outcome(self.workspace, trial.key)
         _tell(trial, self._known[trial.key])
-        losses = {key: outcome.loss for key, outcome in self._known.items() if outcome.loss is not None}
-        best = min(losses, key=lambda key: losses[key], default=None)
+        best = self._best()
         for key in {trial.key, self._kept} - {best, None}:
             drop_predictor(self.workspace, str(key))
         self._kept = best
-        return "" if best is None else f"best validation {losses[best]:.4f}"
+        return "" if best is None else f"best validation {self._known[best].loss:.4f}"
+
+    def _best(self) -> str | None:
+        """The lowest loss of this search, of equals the first; another space's trials may be known too."""
+        places = {
+            key: (self._known[key].loss, number)
+            for key, number in self._first.items()
+            if key in self._known and self._known[key].loss is not None
+        }
+        return min(places, key=lambda key: places[key], default=None)
 
 
 def best_of(results: Sequence[TrialResult]) -> TrialResult | None:

@@ -22,6 +22,8 @@ from unimol2_tasks.stages.curves import read_curve
 from unimol2_tasks.stages.law_files import Part, write_fit, write_points, write_replicas
 
 _SETTINGS = ("skip_steps", "test_from_step", "seed", "starts", "bootstrap")
+_ALIKE = ("batch_size", "steps", "learning_rate", "warmup_steps")
+"""Parameters of pretraining that a loss after so many steps depends on, besides the size."""
 _JUDGED_SHARE = 1 / 8
 """Of a held-out curve: the paper's last 100,000 of 810,000 steps."""
 
@@ -80,7 +82,8 @@ def run(inputs: ScalingInputs, out: str, store: Store = Store()) -> ArtifactRef:
     (the refits behind the intervals).
 
     Raises:
-        UserError: A model is missing, given twice or trained unlike the others, or the curves are too few.
+        UserError: A model is missing, given twice, trained unlike the others or without validation losses, or
+            the curves are too few.
     """
     _refuse_repeats(inputs)
     models = [store.fetch(uri, "model") for uri in inputs.models]
@@ -94,12 +97,14 @@ def run(inputs: ScalingInputs, out: str, store: Store = Store()) -> ArtifactRef:
     found = store.find(recipe, out)
     if found is not None:
         return found
-    batch_size = _common_batch_size([*models, *held_out])
+    _refuse_unlike([*models, *held_out])
     curves = _read_curves(models, held_out, inputs)
     try:
         fitted = fit_scaling_law(curves.fitted, inputs.seed, inputs.starts)
         replicas = resample(fitted, curves.fitted, inputs.bootstrap, inputs.seed)
-        value = _describe(fitted, replicas, curves, inputs) | {"batch_size": batch_size}
+        value = _describe(fitted, replicas, curves, inputs) | {
+            "batch_size": _pretrained_with(models[0])["batch_size"]
+        }
     except ValueError as error:
         raise UserError(f"scaling: {error}") from None
     with store.draft(out) as draft:
@@ -116,26 +121,34 @@ def _refuse_repeats(inputs: ScalingInputs) -> None:
             raise UserError(f"scaling: {uri} is given twice; a model is either fitted or held out")
 
 
-def _common_batch_size(models: Sequence[LocalArtifact]) -> int | None:
-    """Molecules per step of all models; None where a model does not say.
+def _refuse_unlike(models: Sequence[LocalArtifact]) -> None:
+    """Refuse models that differ in more than their size: the law knows of nothing else.
 
     Raises:
-        UserError: They differ: the law counts steps, and a step of more molecules is another step.
+        UserError: Two were pretrained on different datasets or with different parameters.
     """
-    sizes = {model.uri: model.manifest.params.get("pretrain", {}).get("batch_size") for model in models}
-    if len(set(sizes.values())) > 1:
-        listed = ", ".join(f"{uri}: {size}" for uri, size in sizes.items())
-        raise UserError(f"scaling: the models were trained with different batch sizes ({listed})")
-    return next(iter(sizes.values()), None)
+    first, *others = models
+    expected = _pretrained_with(first)
+    for other in others:
+        for key, value in _pretrained_with(other).items():
+            if value != expected[key]:
+                raise UserError(
+                    f"scaling: {first.uri} was pretrained with {key} {expected[key]}, but {other.uri} with "
+                    f"{key} {value}; give models that differ in their size only"
+                )
+
+
+def _pretrained_with(model: LocalArtifact) -> dict[str, Any]:
+    """What must be alike in all models; None where a model does not say."""
+    pretrain = model.manifest.params.get("pretrain", {})
+    return {"dataset": model.manifest.parents.get("dataset")} | {key: pretrain.get(key) for key in _ALIKE}
 
 
 def _read_curves(
     models: Sequence[LocalArtifact], held_out: Sequence[LocalArtifact], inputs: ScalingInputs
 ) -> _Curves:
     measured = [point for model in models for point in _points(model)]
-    # The untrained network's loss at step 0 is no part of a power law of steps.
-    measured = [point for point in measured if point.steps > 0]
-    kept = [[point for point in _points(model) if point.steps > 0] for model in held_out]
+    kept = [_points(model) for model in held_out]
     return _Curves(
         fitted=[point for point in measured if point.steps > inputs.skip_steps],
         skipped=[point for point in measured if point.steps <= inputs.skip_steps],
@@ -147,15 +160,21 @@ def _read_curves(
 def _points(model: LocalArtifact) -> list[CurvePoint]:
     steps, losses = read_curve(model.path, "valid/loss")
     metrics = json.loads((model.path / "metrics.json").read_text(encoding="utf-8"))
-    return [
+    points = [
         CurvePoint(run=model.uri, millions=metrics["parameters"] / 1e6, steps=step, loss=loss)
         for step, loss in zip(steps, losses, strict=True)
+        # The untrained network's loss at step 0 is no part of a power law of steps.
+        if step > 0
     ]
+    if not points:
+        raise UserError(
+            f"scaling: {model.uri} has no validation losses; pretrain it on a dataset with a valid split, or "
+            "leave it out"
+        )
+    return points
 
 
 def _judged(curve: list[CurvePoint], test_from_step: int | None) -> list[CurvePoint]:
-    if not curve:
-        return []
     if test_from_step is None:
         return last_part(curve, _JUDGED_SHARE)
     judged = [point for point in curve if point.steps > test_from_step]

@@ -20,7 +20,7 @@ from unimol2_tasks.errors import ParameterError, TrainingDiverged, TrainingFaile
 from unimol2_tasks.params import Params, parse_params
 from unimol2_tasks.stages import finetune
 from unimol2_tasks.stages.proposals import Values
-from unimol2_tasks.training.continuation import identifying
+from unimol2_tasks.training.continuation import MOVES_WORK, identifying
 
 OBJECTIVE = "valid/loss"
 _METRICS = "metrics.json"
@@ -42,6 +42,8 @@ class Outcome(BaseModel):
     """How long its training took, since its last start."""
     reason: str = ""
     """Why it failed."""
+    settings: dict[str, Any] = {}
+    """What the work was shared out by (`settings_of`): with other values a failed trial may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,11 @@ class Trial:
                 raise
             # What follows is the end of a log.
             outcome = Outcome(state="failed", reason=str(error).partition("\n")[0])
-        seconds = round(time.monotonic() - started, 1)
-        write_outcome(self.workspace, self.key, outcome.model_copy(update={"seconds": seconds}))
+        facts = {
+            "seconds": round(time.monotonic() - started, 1),
+            "settings": settings_of(self.params, self.values),
+        }
+        write_outcome(self.workspace, self.key, outcome.model_copy(update=facts))
 
 
 WorkOn = Callable[[Sequence[Trial]], Iterator[Trial]]
@@ -109,6 +114,12 @@ def trial_key(params: Params, values: Values) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def settings_of(params: Params, values: Values) -> dict[str, Any]:
+    """What fine-tuning with these values is shared out by: ranks, micro-batches and alike."""
+    settings = params.finetune.model_dump(mode="json", include=set(MOVES_WORK))
+    return settings | {key: value for key, value in values.items() if key in MOVES_WORK}
+
+
 def predictor_uri(workspace: Workspace, key: str) -> str:
     """Where a trial's predictor is made."""
     return f"{workspace.uri}/{key}/predictor"
@@ -130,6 +141,11 @@ def read_outcomes(workspace: Workspace) -> dict[str, Outcome]:
 def read_outcome(workspace: Workspace, key: str) -> Outcome:
     """How a trial that has ended did so."""
     return Outcome.model_validate_json(workspace.path(_file(key)).read_bytes())
+
+
+def forget_outcome(workspace: Workspace, key: str) -> None:
+    """Let a trial be trained again."""
+    workspace.discard(_file(key))
 
 
 def drop_predictor(workspace: Workspace, key: str) -> None:

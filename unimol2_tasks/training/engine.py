@@ -162,6 +162,15 @@ def full_weights(engine: Any, module: torch.nn.Module) -> dict[str, torch.Tensor
     return weights
 
 
+def frozen_weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Copies, in fp32 on the CPU, of what nothing trains; an engine in half precision rounds it for good."""
+    return {
+        name: weight.detach().to("cpu", torch.float32, copy=True)
+        for name, weight in module.named_parameters()
+        if not weight.requires_grad
+    }
+
+
 def _gathered(frozen: torch.nn.Parameter) -> torch.Tensor | None:
     """A weight that no optimiser knows, where ZeRO has spread it over the ranks; else None."""
     if not hasattr(frozen, "ds_id"):

@@ -19,7 +19,8 @@ from unimol2_tasks.datasets.parts import Parts, parts_of
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import FinetuneParams, PrepareParams
 from unimol2_tasks.training.curve import Curve
-from unimol2_tasks.training.engine import start_distributed
+from unimol2_tasks.training.engine import frozen_weights, start_distributed
+from unimol2_tasks.training.heartbeat import measuring
 from unimol2_tasks.training.job import Job, RunFolder, write_json
 from unimol2_tasks.training.layer_groups import layer_groups
 from unimol2_tasks.training.loop import Loop, Plan
@@ -34,7 +35,7 @@ from unimol2_tasks.training.predictor_files import (
 from unimol2_tasks.training.target_choice import Labels, choose_targets
 from unimol2_tasks.training.targets import Targets
 from unimol2_tasks.training.trained import prepare_training
-from unimol2_tasks.training.validation import Judged, validate, validation_metrics
+from unimol2_tasks.training.validation import Judged, PropertyValidation, validation_metrics
 
 
 class PropertyObjective(torch.nn.Module):
@@ -100,16 +101,18 @@ def finetune(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> No
         network.freeze_backbone()
     objective = PropertyObjective(network, task.targets, params)
     judged = task.judged(task.parts.valid)
-    steps_per_epoch = max(1, round(len(task.parts.train) / params.batch_size))
-    steps = params.epochs * steps_per_epoch
+    steps_per_epoch = len(task.parts.train) / params.batch_size
+    plan = plan_of(params, steps_per_epoch)
     groups = layer_groups(network, params, steps_per_epoch)
-    warmup = round(params.warmup_ratio * steps)
-    trained = prepare_training(objective, params, device, warmup, steps, run, groups)
+    warmup = round(params.warmup_ratio * plan.steps)
+    first = torch.distributed.get_rank() == 0
+    exact = frozen_weights(network) if first and params.precision != "fp32" else {}
+    trained = prepare_training(objective, params, device, warmup, plan.steps, run, groups)
 
     def keep_best() -> None:
         weights = trained.weights()
-        if torch.distributed.get_rank() == 0:
-            write_weights(weights, objective.model.config, run.best)
+        if first:
+            write_weights(weights | exact, objective.model.config, run.best)
 
     padding = buckets(task.dataset) if params.compile else None
     loop = Loop(
@@ -117,15 +120,30 @@ def finetune(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> No
         samples=LabelledSamples(task.dataset, task.places, params.seed, padding, task.targets.view),
         order=Order(task.parts.train, params.seed, task.dataset.atoms),
         params=params,
-        plan=Plan(steps, params.validate_every_epochs * steps_per_epoch, params.patience),
-        validate=lambda _: validate(trained, judged, task.targets, objective.losses),
+        plan=plan,
+        validate=PropertyValidation(trained, judged, task.targets, objective.losses, run),
         on_best=keep_best,
         run=run,
         stop_requested=stop_requested,
     )
     curve = loop.train()
-    if torch.distributed.get_rank() == 0:
+    if first:
         _write_result(run, job, task, objective, curve, device)
+
+
+def plan_of(params: FinetuneParams, steps_per_epoch: float) -> Plan:
+    """How long to train and how often to look, in whole steps.
+
+    Args:
+        params: Epochs in all, and between validations.
+        steps_per_epoch: Training molecules by molecules per step; below 1 where a step sees some twice.
+    """
+    # Rounded last: what an epoch's steps were rounded by would count once per epoch.
+    return Plan(
+        steps=max(1, round(params.epochs * steps_per_epoch)),
+        validate_every=max(1, round(params.validate_every_epochs * steps_per_epoch)),
+        patience=params.patience,
+    )
 
 
 def _preparation(job: Job) -> PrepareParams:
@@ -161,7 +179,7 @@ def _write_result(
             parts[OUT_OF_FOLD] = task.parts.test
         for name, indices in parts.items():
             judged = task.judged(indices)
-            outputs = judged.outputs(network, device)
+            outputs = judged.outputs(network, device, progress=measuring(run, judged.geometries))
             ids = [task.dataset.id(index) for index in indices]
             write_predictions(folder / name, ids, judged.labels, targets.to_natural(outputs), targets)
             if name == VALIDATION:

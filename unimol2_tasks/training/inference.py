@@ -49,7 +49,8 @@ def predict_molecules(
         device: Where the network lives.
         share: With several ranks each fills its part and leaves zeros elsewhere, so that the sum over
             ranks is the whole; all ranks run the same number of forward passes, as ZeRO-3 needs.
-        progress: Told how many of this share's geometries are done.
+        progress: Told after every pass how many of this share's geometries are done; what it raises ends
+            the work.
         view: What the network sees of a molecule.
 
     Returns:

@@ -31,17 +31,17 @@ class WeightGroup:
 
 
 def layer_groups(
-    network: UniMol2ForProperties, params: FinetuneParams, steps_per_epoch: int
+    network: UniMol2ForProperties, params: FinetuneParams, steps_per_epoch: float
 ) -> list[WeightGroup]:
     """The trainable weights of a network by learning rate and start, those of the head first.
 
     Args:
         network: With its backbone frozen, where nothing of it is to be trained.
         params: Decay from layer to layer, and stages of unfreezing.
-        steps_per_epoch: Optimiser steps.
+        steps_per_epoch: Optimiser steps, which need not be whole.
     """
     keys = {
-        weight: (params.layer_decay**depth, stage * params.unfreeze_epochs * steps_per_epoch)
+        weight: (params.layer_decay**depth, round(stage * params.unfreeze_epochs * steps_per_epoch))
         for depth, stage, layer in _layers(network, params.unfreeze_blocks)
         for weight in layer.parameters()
     }

@@ -18,11 +18,10 @@ from unimol2_tasks.training.continuation import SETTINGS, settings_used
 from unimol2_tasks.training.curve import Curve
 from unimol2_tasks.training.diverged import keep_for_replay
 from unimol2_tasks.training.engine import on_any_rank, seed_step, summed
+from unimol2_tasks.training.heartbeat import HEARTBEAT_SECONDS
 from unimol2_tasks.training.job import RunFolder, Stopped, write_json
 from unimol2_tasks.training.loop_state import LoopState
 from unimol2_tasks.training.trained import Trained
-
-_HEARTBEAT_SECONDS = 0.5
 
 
 class Validation(Protocol):
@@ -235,7 +234,7 @@ class Loop:
     def _beat(self, losses: dict[str, torch.Tensor]) -> None:
         now = time.monotonic()
         if not self._is_first() or (
-            now - self._last_beat < _HEARTBEAT_SECONDS and self.state.step < self.plan.steps
+            now - self._last_beat < HEARTBEAT_SECONDS and self.state.step < self.plan.steps
         ):
             return
         self._last_beat = now

@@ -19,6 +19,7 @@ from unimol2_tasks.params import PretrainParams
 from unimol2_tasks.training.curve import Curve
 from unimol2_tasks.training.engine import start_distributed, summed
 from unimol2_tasks.training.floors import element_counts, loss_floors
+from unimol2_tasks.training.heartbeat import measuring
 from unimol2_tasks.training.job import Job, RunFolder, write_json
 from unimol2_tasks.training.loop import Loop, Plan
 from unimol2_tasks.training.network import WEIGHTS, new_pretraining_model, write_config
@@ -71,7 +72,7 @@ def pretrain(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> No
         order=_order(dataset, train, params),
         params=params,
         plan=Plan(params.steps, params.validate_every),
-        validate=(lambda stop: _validate(trained, samples, batches, stop)) if len(valid) else None,
+        validate=(lambda stop: _validate(trained, samples, batches, run, stop)) if len(valid) else None,
         on_best=lambda: None,
         run=run,
         stop_requested=stop_requested,
@@ -100,13 +101,19 @@ def _validation_batches(valid: NDArray[np.int64], params: PretrainParams) -> lis
 
 
 def _validate(
-    trained: Trained, samples: PretrainingSamples, batches: list[list[Visit]], stop: Callable[[], bool]
+    trained: Trained,
+    samples: PretrainingSamples,
+    batches: list[list[Visit]],
+    run: RunFolder,
+    stop: Callable[[], bool],
 ) -> dict[str, float] | None:
     """Mean losses over the fixed validation molecules, shared out over the ranks; None if stopped."""
     rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
     network = trained.judged()
     names: list[str] = []
     total = torch.zeros(0, dtype=torch.float64)
+    molecules = sum(len(visits) for visits in batches)
+    tell, done = measuring(run, molecules), 0
     for turn in range(-(-len(batches) // ranks)):
         if stop():
             return None
@@ -119,7 +126,9 @@ def _validate(
         values = torch.stack([value.double() for value in losses.values()])
         weighted = values * (len(visits) if number < len(batches) else 0)
         total = weighted if not len(total) else total + weighted
-    means = summed(total) / sum(len(visits) for visits in batches)
+        done += len(visits)
+        tell(done)
+    means = summed(total) / molecules
     return {f"valid/{name}": float(value) for name, value in zip(names, means, strict=True)}
 
 

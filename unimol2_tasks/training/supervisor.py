@@ -85,6 +85,7 @@ class _Attempt:
     threads: int | None
     step: int = -1
     account: str = ""
+    _beat: dict[str, Any] | None = None
     _since: float = field(default_factory=time.monotonic)
     _hangs: bool = False
     _announced: bool = False
@@ -145,9 +146,10 @@ class _Attempt:
 
     def _follow(self, launch: Launch) -> None:
         beat = _read_beat(self.run)
-        if beat is not None and beat["step"] != self.step:
-            self.step, self._since = beat["step"], time.monotonic()
-            progress.report(self.job.kind, beat["step"], beat["steps"], beat["detail"])
+        # Any news is a sign of life: while a network is measured, steps stand still.
+        if beat is not None and beat != self._beat:
+            self._beat, self.step, self._since = beat, beat["step"], time.monotonic()
+            progress.report(self.job.kind, max(self.step, 0), beat["steps"], beat["detail"])
         limit = self._supervision.hang_seconds
         if self.step < 0:
             limit = max(limit, _START_SECONDS)

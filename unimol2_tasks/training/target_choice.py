@@ -69,8 +69,13 @@ def choose_targets(
 
 
 def drawing_wanted(params: FinetuneParams, prepare: PrepareParams) -> bool:
-    """Whether the drawing counts as a conformer: as asked for, else where conformers were sampled."""
-    return prepare.conformers > 1 if params.drawing is None else params.drawing
+    """Whether the drawing counts as a conformer: as asked for, else where conformers were sampled.
+
+    Where a single geometry is to be seen, that is a conformer.
+    """
+    if params.drawing is not None:
+        return params.drawing
+    return prepare.conformers > 1 and params.conformers > 1
 
 
 def _refuse_unwanted(key: str, words: str | Mapping[str, str], wanted: tuple[str, ...]) -> None:

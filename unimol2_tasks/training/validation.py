@@ -1,5 +1,6 @@
 """How good a network is on molecules it was not trained on: the loss, and a figure or two per label."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,9 @@ from unimol2_tasks.datasets.dataset import MoleculeDataset
 from unimol2_tasks.datasets.views import WHOLE, View
 from unimol2_tasks.evaluation.metrics import classification_metrics, multiclass_metrics, regression_metrics
 from unimol2_tasks.training.engine import summed
+from unimol2_tasks.training.heartbeat import measuring
 from unimol2_tasks.training.inference import Network, Share, predict_molecules
+from unimol2_tasks.training.job import RunFolder, Stopped
 from unimol2_tasks.training.losses import PropertyLoss
 from unimol2_tasks.training.targets import Target, Targets
 from unimol2_tasks.training.trained import Trained
@@ -32,20 +35,66 @@ class Judged:
     """`[n, T]` of the chosen targets."""
     view: View = WHOLE
 
-    def outputs(self, network: Network, device: torch.device, share: Share = Share()) -> _Array:
-        """`[n, C]` of a network that lives on `device`; with several ranks this one's share, else zeros."""
+    @property
+    def geometries(self) -> int:
+        """How many are seen of all of them."""
+        return sum(self.view.geometries(int(count)) for count in self.dataset.conformers[self.indices])
+
+    def outputs(
+        self,
+        network: Network,
+        device: torch.device,
+        share: Share = Share(),
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> _Array:
+        """`[n, C]` of a network that lives on `device`; with several ranks this one's share, else zeros.
+
+        `progress` is told how many of this share's geometries are done, equally often on all ranks.
+        """
         return predict_molecules(
-            network, self.dataset, self.indices, VALIDATION_BATCH, device, share, view=self.view
+            network, self.dataset, self.indices, VALIDATION_BATCH, device, share, progress, self.view
         )
 
 
-def validate(trained: Trained, judged: Judged, targets: Targets, loss: PropertyLoss) -> dict[str, float]:
-    """Metrics of the weights that would be published now; every rank must call it and gets the same."""
-    share = Share(torch.distributed.get_rank(), torch.distributed.get_world_size())
-    model: Any = trained.judged().model
-    outputs = judged.outputs(model, trained.device, share)
-    whole = summed(torch.from_numpy(outputs).to(trained.device)).cpu().numpy()
-    return validation_metrics(whole, judged.labels, targets, loss)
+@dataclass(frozen=True, slots=True)
+class PropertyValidation:
+    """Judges a network in training on molecules with labels.
+
+    Attributes:
+        trained: The network.
+        judged: The molecules.
+        targets: Their labels' names, kinds and scales.
+        loss: What the network is trained with.
+        run: Where the supervisor is told how far it is.
+    """
+
+    trained: Trained
+    judged: Judged
+    targets: Targets
+    loss: PropertyLoss
+    run: RunFolder
+
+    def __call__(self, stop: Callable[[], bool]) -> dict[str, float] | None:
+        """Metrics of the weights that would be published now, or None where a stop was asked for.
+
+        Every rank must call it and gets the same. All are asked to stop equally often: they have equally many
+        forward passes.
+        """
+        share = Share(torch.distributed.get_rank(), torch.distributed.get_world_size())
+        tell = measuring(self.run, self.judged.geometries)
+        model: Any = self.trained.judged().model
+
+        def progress(done: int) -> None:
+            tell(done)
+            if stop():
+                raise Stopped
+
+        try:
+            outputs = self.judged.outputs(model, self.trained.device, share, progress)
+        except Stopped:
+            return None
+        whole = summed(torch.from_numpy(outputs).to(self.trained.device)).cpu().numpy()
+        return validation_metrics(whole, self.judged.labels, self.targets, self.loss)
 
 
 def validation_metrics(

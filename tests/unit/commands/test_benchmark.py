@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from unimol2_tasks.cli import app
 from unimol2_tasks.datasets.benchmarks import assignments, benchmarks, find_benchmark
 from unimol2_tasks.errors import ParameterError, UserError
-from unimol2_tasks.stages.benchmark import BenchmarkInputs, Overrides, run
+from unimol2_tasks.stages.benchmark import BenchmarkInputs, Overrides, definition, run
 
 
 def ask(*words: str) -> str:
@@ -49,6 +49,21 @@ def test_what_a_person_says_goes_before_the_definition(tmp_path: Path) -> None:
     assert (params.finetune.epochs, params.finetune.batch_size) == (3, 16)
     assert (params.prepare.split, params.prepare.conformers) == ("random", 10)
     assert params.finetune.targets == ("exp",)
+
+
+@pytest.mark.parametrize(
+    ("name", "published", "unit"),
+    [("qm9-3000", "qm9", "Hartree"), ("biogen-adme", None, "log10 mL/min/kg"), ("bace", None, None)],
+)
+def test_reports_have_the_units_and_published_values_of_the_result(
+    name: str, published: str | None, unit: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    benchmark = find_benchmark(name)
+    task = benchmark.tasks[0]
+    params = Overrides().over(definition(benchmark, task))
+    assert params.evaluate.published == published
+    assert params.evaluate.units == ({} if unit is None else dict.fromkeys(task.labels, unit))
 
 
 def test_the_definition_goes_before_the_file_of_the_working_folder(

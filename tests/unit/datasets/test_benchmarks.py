@@ -45,6 +45,8 @@ def test_the_parameters_that_it_sets_exist(benchmark: Benchmark, tmp_path: Path)
         table = benchmark.tables[task.table]
         params = load_params(empty, assignments(table, task))
         assert params.finetune.targets == task.labels
+        units = {target.name: target.unit for target in table.source.targets if target.name in task.labels}
+        assert params.evaluate.units == {label: unit for label, unit in units.items() if unit}
         assert params.finetune.seeds == (0, 1, 2)
         assert params.prepare.split == (
             "column" if table.lists else table.prepare.get("split", table.source.split)
@@ -56,6 +58,8 @@ def test_published_tables_have_the_columns_of_their_benchmark() -> None:
         benchmark = find_benchmark(table.benchmark)
         columns = {(name, task.metric) for task in benchmark.tasks for name in task.columns}
         assert {(column.target, table.metric) for column in table.columns} <= columns
+        labels = {name: of for task in benchmark.tasks for name, of in task.columns.items()}
+        assert all(column.labels == labels[column.target] for column in table.columns)
         if table.methods:
             assert {column.target for column in table.columns} == {name for name, _ in columns}
 

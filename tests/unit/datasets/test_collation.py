@@ -53,8 +53,8 @@ def test_labels_are_the_chosen_columns_in_the_asked_order(dataset: MoleculeDatas
     batch = LabelledSamples(dataset, np.array([2, 0]), seed=0)[[Visit(0, index) for index in range(8)]]
     expected = np.stack([dataset.labels(index)[[2, 0]] for index in range(8)])
     assert batch.labels is not None
-    assert batch.labels.dtype == torch.float32
-    np.testing.assert_array_equal(batch.labels.numpy(), expected.astype(np.float32))
+    assert batch.labels.dtype == torch.float64
+    np.testing.assert_array_equal(batch.labels.numpy(), expected)
     assert torch.isnan(batch.labels).any(), "a label that nobody measured stays unknown"
 
 

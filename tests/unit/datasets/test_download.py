@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
 from filelock import FileLock
 
 from unimol2_tasks.datasets import download
-from unimol2_tasks.datasets.catalogue import PublicDataset, SourceFile, find_dataset
+from unimol2_tasks.datasets.catalogue import Geometries, PublicDataset, SourceFile, find_dataset
 from unimol2_tasks.datasets.download import DownloadFailed, Patience, get_dataset
+from unimol2_tasks.datasets.source_files import downloaded_files
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.progress import Progress, listen
 
@@ -265,3 +267,33 @@ def test_real_sets_come_with_their_extras(shared_dir: Path, tmp_path: Path) -> N
     assert {path.name for path in table.parent.glob("*.csv")} == {
         table.name, *(file.filename for file in biogen.extras)
     }  # fmt: skip
+
+
+def test_only_who_wants_molecules_has_them_made(
+    tmp_path: Path, dataset: PublicDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {"m1": b"1\nhelium\nHe 0 0 0\n", "m2": b"1\nneon\nNe 0 0 0\n"}
+    table, whole = b"id,gap\nm1,1\nm2,2\n", b"".join(texts.values())
+    file = dataset.table.model_copy(update={"size": len(table), "sha256": hashlib.sha256(table).hexdigest()})
+    geometries = Geometries(
+        url="https://example.org/{id}.xyz",
+        file="all.xyz",
+        size=len(whole),
+        sha256=hashlib.sha256(whole).hexdigest(),
+    )
+    published = dataset.model_copy(
+        update={"table": file, "geometries": geometries, "id_column": "id", "targets": ()}
+    )
+    monkeypatch.setattr(download, "find_dataset", {"small": published}.__getitem__)
+    server = PublicServer({TABLE: table, **{f"/{name}.xyz": text for name, text in texts.items()}})
+    with serve(server):
+        assert get(server, tmp_path / "wanted").name == "small.sdf"
+
+        def refused(*_: object) -> NoReturn:
+            raise AssertionError("bonds of geometries that nobody asked for")
+
+        monkeypatch.setattr(download, "write_sdf", refused)
+        files = downloaded_files(published, tmp_path / "not wanted", server.url)
+    assert files.geometries is not None
+    assert files.geometries.read_bytes() == whole
+    assert names(tmp_path / "not wanted") == ["all.xyz", "table.csv"]

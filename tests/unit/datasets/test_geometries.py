@@ -31,8 +31,8 @@ WANTED = Geometries(
 class Server:
     """Serves the files, fails the first `failures` requests, and breaks down after `limit` answers."""
 
-    def __init__(self, failures: int = 0, limit: int = 100) -> None:
-        self.failures, self.limit = failures, limit
+    def __init__(self, failures: int = 0, limit: int = 100, texts: dict[str, str] = TEXTS) -> None:
+        self.failures, self.limit, self.texts = failures, limit, texts
         self.asked: list[str] = []
 
     def answer(self, request: httpx.Request) -> httpx.Response:
@@ -43,7 +43,7 @@ class Server:
             raise httpx.ConnectError("gone")
         name = Path(request.url.path).stem
         self.asked.append(name)
-        return httpx.Response(200, text=TEXTS[name])
+        return httpx.Response(200, text=self.texts[name])
 
 
 def fetch(server: Server, target: Path, wanted: Geometries = WANTED) -> None:
@@ -69,6 +69,21 @@ def test_a_broken_download_goes_on_where_it_was(tmp_path: Path) -> None:
     fetch(server, target)
     assert server.asked == ["m3", "m4"]
     assert target.read_bytes() == WHOLE
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_last_line_that_is_torn_is_no_whole_molecule(tmp_path: Path, newline: str) -> None:
+    texts = {name: text.replace("\n", newline) for name, text in TEXTS.items()}
+    whole = "".join(texts.values()).encode()
+    wanted = WANTED.model_copy(update={"sha256": hashlib.sha256(whole).hexdigest()})
+    target = tmp_path / "geometries.xyz"
+    # All its lines and atoms are there, but the last number may go on.
+    torn = "".join(texts[name] for name in ("m0", "m1", "m2")).encode()[: -len(newline) - 1]
+    (tmp_path / "geometries.xyz.part").write_bytes(torn)
+    server = Server(texts=texts)
+    fetch(server, target, wanted)
+    assert server.asked == ["m2", "m3", "m4"]
+    assert target.read_bytes() == whole
 
 
 def test_what_is_there_is_not_fetched_again_and_never_replaced(tmp_path: Path) -> None:

@@ -107,8 +107,17 @@ def test_a_folder_without_benchmarks_is_named(tmp_path: Path) -> None:
         tables(tmp_path)
 
 
+def test_a_folder_in_which_nothing_is_wanted_yet_has_a_table(places: Places) -> None:
+    (places.folder / "wanted.json").unlink()
+    [table] = tables(places.out)
+    assert {line[0] for line in table.rows if line[1].startswith("measured")} == {
+        "pretrained", "pretrained, ensemble", "ridge",
+    }  # fmt: skip
+
+
 def test_what_was_wanted_before_stays_wanted(tmp_path: Path) -> None:
     places = Places(tmp_path, "bace")
     places.want(["scratch"])
     places.want(["pretrained"])
     assert places.wanted_starts() == ["pretrained", "scratch"]
+    assert [path.name for path in places.folder.iterdir()] == ["wanted.json"]

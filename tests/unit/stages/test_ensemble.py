@@ -148,6 +148,11 @@ def test_members_of_other_scales_answer_on_the_same_one(made: Made, tmp_path: Pa
         np.testing.assert_allclose(joined, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_members_may_have_been_trained_by_other_ranks(made: Made, tmp_path: Path) -> None:
+    ref, _ = _join([made(1), made(2, ranks=2, micro_batch_size=4)], tmp_path / "ensemble")
+    assert list(load_predictor(Path(ref.uri))[0]) == ["seed-1", "seed-2"]
+
+
 def test_joining_again_finds_what_is_there(made: Made, tmp_path: Path) -> None:
     members = [made(1), made(2)]
     first, _ = _join(members, tmp_path / "ensemble")
@@ -160,6 +165,7 @@ def test_joining_again_finds_what_is_there(made: Made, tmp_path: Path) -> None:
         ({"seed": 2, "targets": _targets(name="logP")}, r"predicts logP .* but .* pka .*of the same labels"),
         ({"seed": 2, "dataset": "e"}, r"member seed-2 differs from seed-1 in dataset: .*seed and fold alone"),
         ({"seed": 2, "epochs": 7}, r"member seed-2 differs from seed-1 in finetune\.epochs"),
+        ({"seed": 2, "fold": 0}, r"with finetune\.fold and .* without; .*all have a fold, or none"),
         ({"seed": 1}, r"member-\d+ and .*member-\d+: both are seed-1"),
     ],
 )

@@ -90,8 +90,8 @@ def test_several_classes_go_through_to_the_page(three_classes: Scores, tmp_path:
     write_predictions(tmp_path / "predictions.csv", three_classes, results)
     header = (tmp_path / "predictions.csv").read_text().splitlines()[0]
     assert header == (
-        "id,smiles,aromatic,aromatic predicted,aromatic=0,aromatic=1,aromatic=2,aromatic spread,"
-        "nearest training molecule,similarity"
+        "id,smiles,label:aromatic,prediction:aromatic=0,prediction:aromatic=1,prediction:aromatic=2,"
+        "class:aromatic,std:aromatic,nearest training molecule,similarity"
     )
 
 
@@ -112,6 +112,9 @@ def test_the_worst_molecules_are_those_whose_class_seemed_least_likely(three_cla
         ("dipole (debye)", "debye", "dipole"),
         ("logD", "", "logD"),
         ("half_life", "", "half_life"),
+        ("LOG HLM_CLint (mL/min/kg)", "log mL/min/kg", "LOG HLM_CLint"),
+        ("LOG MDR1-MDCK ER (B-A/A-B)", "", "LOG MDR1-MDCK ER (B-A/A-B)"),
+        ("clearance (mL min-1 kg-1)", "mL min-1 kg-1", "clearance"),
     ],
 )
 def test_units_are_read_off_the_name_of_a_label(label: str, unit: str, bare: str) -> None:
@@ -128,6 +131,12 @@ def test_published_scores_of_a_target_say_what_they_are() -> None:
     assert {row.note for row in rows} == {""}
     gap = published_rows("qm9", Target(name="gap_eV", kind="regression"), "eV")
     assert {row.note for row in gap} == {"mean of homo, lumo, gap, in Hartree"}
+    for label in ("homo", "lumo", "gap"):
+        scarce = published_rows("qm9-little-data", Target(name=label, kind="regression"), "Hartree")
+        assert {row.note: row.metrics["mae"] for row in scarce if row.method == "Uni-Mol2 84M"} == {
+            f"mean of homo, lumo, gap, training set of {share} % of the test set": value
+            for share, value in ((50, 0.0062), (100, 0.0053), (200, 0.0046))
+        }
     assert published_rows("qm9", Target(name="solubility", kind="regression"), "") == []
     assert published_rows(None, Target(name="gap", kind="regression"), "eV") == []
 

@@ -1,6 +1,7 @@
 """Laws of prediction: rows keep their place, and no value depends on its neighbours or on how work is cut."""
 
 import csv
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -173,6 +174,47 @@ def test_values_that_are_there_are_not_computed_again(
     inference_here.clear()
     predicted(small_predictor, SMILES, tmp_path, unit_rows=4)
     assert inference_here == []
+
+
+@pytest.mark.parametrize("moment", ["_share", "write_pieces"])
+def test_another_machine_goes_on_from_the_shared_work_alone(
+    tmp_path: Path, small_predictor: ArtifactRef, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The first is killed when it has shared two units' values, or all of them; its own folder is lost."""
+    expected = predicted(small_predictor, SMILES, tmp_path / "whole", "p.csv", unit_rows=2)
+    shared = tmp_path / "shared"
+    worked: list[int] = []
+
+    def recording(units: Iterable[Unit]) -> Iterator[Unit]:
+        for unit in in_this_process(units):
+            worked.append(unit.number)
+            yield unit
+
+    sharing = Sharing(recording, str(shared))
+    share = prediction_passes.PredictionPasses._share
+
+    def share_two(passes: prediction_passes.PredictionPasses, number: int) -> None:
+        if len(list(shared.rglob("*.npy"))) == 2:
+            raise Interruption
+        share(passes, number)
+
+    def interrupted(*_: object) -> None:
+        raise Interruption
+
+    with monkeypatch.context() as patch:
+        if moment == "_share":
+            patch.setattr(prediction_passes.PredictionPasses, "_share", share_two)
+        else:
+            patch.setattr(prediction_passes, "write_pieces", interrupted)
+        with pytest.raises(Interruption):
+            predicted(small_predictor, SMILES, tmp_path / "cut", "p.csv", sharing, unit_rows=2)
+    shutil.rmtree(tmp_path / "cut" / ".work")
+    worked.clear()
+    found = predicted(small_predictor, SMILES, tmp_path / "cut", "p.csv", sharing, unit_rows=2)
+    assert worked == []
+    assert_frame_equal(found, expected)
+    assert (tmp_path / "cut" / "p.csv").read_bytes() == (tmp_path / "whole" / "p.csv").read_bytes()
+    assert not shared.exists()
 
 
 def test_progress_counts_rows(tmp_path: Path, small_predictor: ArtifactRef) -> None:

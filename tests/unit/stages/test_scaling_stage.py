@@ -13,15 +13,21 @@ from unimol2_tasks.artifacts.store import Recipe, Store
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.scaling.law import ScalingLaw
 from unimol2_tasks.stages import scaling, study_report
-from unimol2_tasks.stages.law_files import read_fit, read_law, read_points, read_replicas
+from unimol2_tasks.stages.law_files import read_fit, read_points, read_replicas
 
 LAW = ScalingLaw(0.08, -0.5, 12.0, -0.4, 0.3, -0.1)
 SIZES = {"small": 0.04, "middle": 0.08, "large": 0.15, "larger": 0.26}
 STEPS = range(0, 4001, 250)
+PRETRAIN = {"batch_size": 64, "steps": 4000, "learning_rate": 1e-4, "warmup_steps": 100, "log_every": 10}
 
 
 def publish_model(
-    out: Path, millions: float, factor: float = 1.0, batch_size: int = 64, steps: Sequence[int] = STEPS
+    out: Path,
+    millions: float,
+    factor: float = 1.0,
+    measured: Sequence[int] = STEPS,
+    dataset: str = "sha256:one",
+    **pretrain: Any,
 ) -> str:
     """A model of which only the curve and the size are there."""
     store = Store()
@@ -30,11 +36,12 @@ def publish_model(
         with (draft / "curve.csv").open("w", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(["step", "valid/loss"])
-            for step in steps:
+            for step in measured:
                 loss = LAW.predict(millions, max(step, 1)) * factor * np.exp(0.003 * rng.normal())
                 writer.writerow([step, float(loss)])
         (draft / "metrics.json").write_text(json.dumps({"parameters": millions * 1e6}))
-        return store.publish(draft, str(out), Recipe("model", {"pretrain": {"batch_size": batch_size}})).uri
+        recipe = Recipe("model", {"pretrain": PRETRAIN | pretrain}, {"dataset": dataset})
+        return store.publish(draft, str(out), recipe).uri
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +82,7 @@ def test_the_largest_is_predicted_from_the_smaller_ones(fitted: Path, models: di
 
 def test_what_is_held_out_never_enters_the_fit(fitted: Path, models: dict[str, str], tmp_path: Path) -> None:
     other = fit(models, ["spoilt"], tmp_path)
-    assert read_law(other) == read_law(fitted)
+    assert read_fit(other)["constants"] == read_fit(fitted)["constants"]
     assert read_replicas(other) == read_replicas(fitted)
     assert read_fit(other)["extrapolations"] == read_fit(fitted)["extrapolations"]
     assert read_fit(other)["held_out"][models["spoilt"]]["rmae"] > 0.4
@@ -100,10 +107,33 @@ def test_a_model_is_not_fitted_and_held_out(models: dict[str, str], tmp_path: Pa
         fit(models, ["small"], tmp_path)
 
 
-def test_models_of_different_batches_are_refused(models: dict[str, str], tmp_path: Path) -> None:
-    odd = publish_model(tmp_path / "odd", 0.5, batch_size=128)
-    with pytest.raises(UserError, match=r"different batch sizes .*odd: 128"):
+@pytest.mark.parametrize(
+    ("key", "usual", "other"),
+    [
+        ("dataset", "sha256:one", "sha256:two"),
+        ("batch_size", 64, 128),
+        ("steps", 4000, 8000),
+        ("learning_rate", 1e-4, 2e-4),
+        ("warmup_steps", 100, 0),
+    ],
+)
+def test_a_model_that_was_trained_unlike_the_others_is_refused(
+    models: dict[str, str], tmp_path: Path, key: str, usual: object, other: object
+) -> None:
+    odd = publish_model(tmp_path / "odd", 0.5, **{key: other})  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=rf"small was .* {key} {usual}, but .*odd with {key} {other};"):
         fit({**models, "odd": odd}, ["odd"], tmp_path)
+
+
+def test_what_does_not_change_the_loss_may_differ(models: dict[str, str], tmp_path: Path) -> None:
+    other = publish_model(tmp_path / "other", 0.5, log_every=1)
+    assert read_fit(fit({**models, "other": other}, ["other"], tmp_path))["held_out"]
+
+
+def test_a_held_out_model_without_losses_is_refused_by_name(models: dict[str, str], tmp_path: Path) -> None:
+    silent = publish_model(tmp_path / "silent", 0.5, measured=[0])
+    with pytest.raises(UserError, match=r"silent has no validation losses"):
+        fit({**models, "silent": silent}, ["silent"], tmp_path)
 
 
 def test_a_test_beyond_the_curve_says_where_the_curve_ends(models: dict[str, str], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from unimol2_tasks import progress
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import Recipe, Store
 from unimol2_tasks.errors import TrainingDiverged, TrainingFailed, UserError
@@ -198,6 +199,56 @@ def test_a_search_in_which_every_trial_failed_is_refused_and_tried_anew(
     training.failures = {}
     search.run(settings(), inputs, str(tmp_path / "search"))
     assert len(training.trained) == 12
+
+
+@pytest.mark.parametrize(
+    ("changed", "states"), [({}, {"complete", "failed"}), ({"micro_batch_size": 4}, {"complete"})]
+)
+def test_a_failed_trial_is_tried_again_only_where_its_work_is_shared_out_otherwise(
+    training: Training, inputs: search.SearchInputs, tmp_path: Path, changed: dict[str, Any], states: set[str]
+) -> None:
+    training.failures = {1e-3: TrainingFailed("ended (out of memory)", "out of memory")}
+    training.stop_after = 5
+    with pytest.raises(TrainingFailed, match="stopped"):
+        search.run(settings(), inputs, str(tmp_path / "search"))
+    training.failures, training.stop_after = {}, None
+    search.run(settings(changed), search.SearchInputs(inputs.dataset), str(tmp_path / "search"))
+    assert set(table(tmp_path / "search")["state"]) == states
+    complete = [params.finetune.learning_rate for params in training.trained[:5]].count(1e-3)
+    assert len(training.trained) == 6 + (complete if changed else 0)
+
+
+@pytest.mark.parametrize("stopped", [1, 2, 3, 4, 5])
+def test_a_search_that_goes_on_keeps_one_predictor_too(
+    training: Training, inputs: search.SearchInputs, tmp_path: Path, stopped: int
+) -> None:
+    training.stop_after = stopped
+    with pytest.raises(TrainingFailed, match="stopped"):
+        search.run(settings(), inputs, str(tmp_path / "search"))
+    training.stop_after = None
+    search.run(settings(), inputs, str(tmp_path / "search"))
+    assert training.largest <= 2
+    assert len(training.trained) == 6
+
+
+def test_the_best_so_far_is_one_of_the_present_space(
+    training: Training, inputs: search.SearchInputs, tmp_path: Path
+) -> None:
+    training.stop_after = 1
+    with pytest.raises(TrainingFailed, match="stopped"):
+        search.run(
+            settings(space={"learning_rate": [3e-4], "epochs": [1, 2]}), inputs, str(tmp_path / "search")
+        )
+    training.stop_after = None
+    reports: list[progress.Progress] = []
+    with progress.listen(reports.append):
+        search.run(
+            settings(space={"learning_rate": [1e-4], "epochs": [1, 2]}), inputs, str(tmp_path / "search")
+        )
+    best = table(tmp_path / "search")["loss"].min()
+    assert reports[-1].detail == f"best validation {best:.4f}"
+    assert Store().fetch(str(inputs.refit), "predictor").manifest.params["finetune"]["learning_rate"] == 1e-4
+    assert len(training.trained) == 3
 
 
 def test_what_no_other_values_would_mend_ends_the_search_at_once(

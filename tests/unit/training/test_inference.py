@@ -10,6 +10,8 @@ from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.datasets.dataset import MoleculeDataset, open_dataset
 from unimol2_tasks.datasets.views import WHOLE, View
 from unimol2_tasks.training.inference import Share, predict_molecules
+from unimol2_tasks.training.job import Stopped
+from unimol2_tasks.training.validation import Judged
 
 CPU = torch.device("cpu")
 
@@ -83,6 +85,22 @@ def test_ranks_sum_to_the_whole_in_equally_many_passes(dataset: MoleculeDataset,
     parts = [_predict(network, dataset, 7, Share(rank, ranks)) for rank, network in enumerate(networks)]
     np.testing.assert_allclose(np.sum(parts, axis=0), _predict(Recorded(), dataset, 7), rtol=1e-5, atol=1e-7)
     assert len({len(network.shapes) for network in networks}) == 1
+
+
+def test_what_is_asked_after_a_pass_may_end_the_work(dataset: MoleculeDataset) -> None:
+    network, told = Recorded(), list[int]()
+
+    def progress(done: int) -> None:
+        told.append(done)
+        if len(told) == 2:
+            raise Stopped
+
+    judged = Judged(dataset, np.arange(len(dataset)), np.zeros((len(dataset), 2)))
+    with pytest.raises(Stopped):
+        judged.outputs(network, CPU, progress=progress)
+    assert len(network.shapes) == 2
+    assert told == [network.shapes[0][0], network.shapes[0][0] + network.shapes[1][0]]
+    assert judged.geometries == dataset.conformers.sum()
 
 
 def test_predicting_nothing_is_refused(dataset: MoleculeDataset) -> None:

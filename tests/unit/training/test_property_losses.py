@@ -45,6 +45,21 @@ def _only(place: int, value: float) -> torch.Tensor:
     return labels
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_labels_far_from_zero_keep_their_differences(precision: torch.dtype) -> None:
+    """Total energies: in single precision neighbours at -40,000 are 0.004 apart."""
+    energies = Targets(
+        targets=(Target(name="energy", kind="regression", scaling="standard", mean=-4e4, std=1e-3),),
+        prepare=PrepareParams(),
+    )
+    labels = torch.tensor([[-4e4 + 1e-3]], dtype=torch.float64)
+    losses = PropertyLoss(energies, FinetuneParams(regression_loss="l1"))(
+        torch.zeros(1, 1, dtype=precision), labels
+    )
+    assert losses.dtype == torch.float32
+    assert float(losses) == pytest.approx(1.0, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("loss", "expected"),
     [("smooth_l1", functional.smooth_l1_loss), ("l1", functional.l1_loss), ("mse", functional.mse_loss)],

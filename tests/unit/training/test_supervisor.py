@@ -182,6 +182,23 @@ def test_a_hang_is_shown_and_ended_without_asking(run: RunFolder, go: Any) -> No
     assert len(started) == 2
 
 
+def test_a_long_measuring_that_tells_of_itself_is_no_hang(run: RunFolder, go: Any) -> None:
+    class Measuring(ScriptedLaunch):
+        begun = time.monotonic()
+
+        def phase(self) -> Phase:
+            done = int(10 * (time.monotonic() - self.begun))
+            beat = {"step": 9, "steps": 9, "detail": f"measuring {done} of 15"}
+            write_json(self.run.heartbeat, beat)
+            if done >= 15 and not self.run.result.exists():
+                finish(self.run)
+            return "running" if done < 15 else "ended"
+
+    measured = Measuring(finish, run)
+    assert go(measured).started == [measured]
+    assert measured.calls == ["end"]
+
+
 def test_nothing_hangs_in_a_queue(run: RunFolder, go: Any) -> None:
     class Queued(ScriptedLaunch):
         begun = time.monotonic()

@@ -143,3 +143,7 @@ def test_the_drawing_counts_where_conformers_were_sampled_or_where_asked_for(
 ) -> None:
     targets, _ = _choose(prepared=prepared, drawing=wanted, features=False)
     assert targets.view == View(features=False, drawing=drawn, conformers=11)
+
+
+def test_a_single_geometry_is_a_conformer_and_not_the_drawing() -> None:
+    assert _choose(prepared=10, conformers=1)[0].view == View(drawing=False, conformers=1)

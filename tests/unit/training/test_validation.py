@@ -1,12 +1,21 @@
 """The figures that a log shows of each label."""
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
 import numpy as np
 import pytest
+import torch
 
+from unimol2_tasks.artifacts.manifest import ArtifactRef
+from unimol2_tasks.datasets.dataset import open_dataset
 from unimol2_tasks.params import FinetuneParams, PrepareParams
+from unimol2_tasks.training import validation
+from unimol2_tasks.training.job import RunFolder
 from unimol2_tasks.training.losses import PropertyLoss
 from unimol2_tasks.training.targets import Target, Targets
-from unimol2_tasks.training.validation import validation_metrics
+from unimol2_tasks.training.validation import Judged, PropertyValidation, validation_metrics
 
 TARGETS = Targets(
     targets=(
@@ -59,3 +68,26 @@ def test_outputs_that_are_no_numbers_give_a_loss_that_says_so() -> None:
     metrics = _metrics(LABELS, outputs)
     assert set(metrics) == {"valid/loss"}
     assert np.isnan(metrics["valid/loss"])
+
+
+@pytest.mark.parametrize("patience", [1, 10**6])
+def test_a_validation_ends_when_somebody_asks_for_a_stop(
+    tiny_dataset: ArtifactRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: int
+) -> None:
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 0)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 1)
+    monkeypatch.setattr(validation, "summed", lambda values: values)
+    dataset = open_dataset(tiny_dataset.uri)
+    passes: list[int] = []
+
+    def network(batch: Any) -> torch.Tensor:
+        passes.append(batch.size)
+        return torch.zeros(batch.size, 5)
+
+    trained = SimpleNamespace(judged=lambda: SimpleNamespace(model=network), device=torch.device("cpu"))
+    judged = Judged(dataset, np.arange(len(dataset)), np.ones((len(dataset), 3)))
+    loss = PropertyLoss(TARGETS, FinetuneParams())
+    judge = PropertyValidation(cast(Any, trained), judged, TARGETS, loss, RunFolder(tmp_path))
+    metrics = judge(lambda: len(passes) >= patience)
+    assert (metrics is None) == (patience == 1)
+    assert (len(passes) == 1) == (patience == 1)

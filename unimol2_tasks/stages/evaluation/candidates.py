@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from unimol2_tasks.artifacts.store import LocalArtifact
 from unimol2_tasks.chemistry.split_names import Split
 from unimol2_tasks.datasets.dataset import MoleculeDataset
+from unimol2_tasks.datasets.shards import SPLITS_FILE
+from unimol2_tasks.errors import UserError
 from unimol2_tasks.training.network import MEMBERS, read_targets
 from unimol2_tasks.training.targets import Targets
 
@@ -38,11 +41,19 @@ class Candidate:
 
     @classmethod
     def of(cls, predictor: LocalArtifact, dataset: LocalArtifact) -> "Candidate":
-        """Read it from a predictor's folder and manifest."""
+        """Read it from a predictor's folder and manifest.
+
+        Raises:
+            UserError: It was cross-validated on this dataset, and a name in it stands for several molecules,
+                so that nothing says which of them a fold had.
+        """
         members = tuple(sorted(path.name for path in (predictor.path / MEMBERS).glob("*"))) or ("",)
         is_own = predictor.manifest.parents.get("dataset") == dataset.manifest.digest
         folds = _tested_folds(predictor, members) if is_own else {}
-        return cls(predictor, read_targets(predictor.path), members, folds, is_own)
+        candidate = cls(predictor, read_targets(predictor.path), members, folds, is_own)
+        if candidate.is_cross_validated:
+            _refuse_repeated_names(dataset)
+        return candidate
 
     @property
     def path(self) -> Path:
@@ -59,6 +70,17 @@ class Candidate:
         if self.folds:
             return np.flatnonzero(np.isin(dataset.folds, list(set(self.folds.values()))))
         return dataset.indices(split)
+
+
+def _refuse_repeated_names(dataset: LocalArtifact) -> None:
+    ids = pl.read_parquet(dataset.path / SPLITS_FILE, columns=["id"])["id"]
+    repeated = ids.filter(ids.is_duplicated())
+    if len(repeated):
+        raise UserError(
+            f"{dataset.uri}: id {repeated[0]!r} names {(ids == repeated[0]).sum()} molecules, so that their "
+            "folds cannot be told apart; prepare the dataset with a column of unique names "
+            "(unimol2 prepare --id-column) and fine-tune on it again"
+        )
 
 
 def _tested_folds(predictor: LocalArtifact, members: tuple[str, ...]) -> dict[str, int]:

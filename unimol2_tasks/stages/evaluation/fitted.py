@@ -20,6 +20,14 @@ from unimol2_tasks.stages.evaluation.judged import Judged
 from unimol2_tasks.training.targets import Target
 
 MEAN = "mean of the training set"
+BASELINES = (
+    MEAN,
+    "fingerprint + ridge",
+    "fingerprint + logistic regression",
+    "fingerprint + random forest",
+    "descriptors + gradient boosting",
+)
+"""What baselines are called."""
 _Fit = Callable[..., dict[str, Array]]
 
 

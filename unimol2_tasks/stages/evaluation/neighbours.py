@@ -1,5 +1,6 @@
 """The training molecule that is most like each judged molecule."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,8 @@ class Neighbours:
     Attributes:
         similarity: `[m]` Tanimoto similarity of Morgan fingerprints.
         ids: `[m]` its name.
-        positions: `[m]` where it is in the dataset; -1 where the predictor was trained on another one.
+        positions: `[m]` where it is in the dataset; -1 where the predictor was trained on another one, or
+            where several molecules of the dataset have this name.
     """
 
     similarity: Array
@@ -36,8 +38,7 @@ def neighbours(predictor: Candidate, judged: Judged) -> Neighbours:
     training = TrainingSet.read(predictor.path / TRAINING)
     positions = np.full(len(training.ids), -1)
     if predictor.is_own:
-        places = {judged.dataset.id(index): index for index in range(len(judged.dataset))}
-        positions = np.array([places[name] for name in training.ids], np.int64)
+        positions = _positions(training, judged.dataset)
     similarity, nearest = np.zeros(len(judged.indices)), np.zeros(len(judged.indices), np.int64)
     smiles = np.array(judged.smiles, object)
     for part, _ in judged.parts:
@@ -50,6 +51,13 @@ def neighbours(predictor: Candidate, judged: Judged) -> Neighbours:
         # In double precision 0.7 of single precision would be below 0.7.
         similarity[here], nearest[here] = np.round(found.astype(np.float64), 6), rows[place]
     return Neighbours(similarity, [training.ids[row] for row in nearest], positions[nearest])
+
+
+def _positions(training: TrainingSet, dataset: MoleculeDataset) -> NDArray[np.int64]:
+    names = [dataset.id(index) for index in range(len(dataset))]
+    counts = Counter(names)
+    places = {name: index for index, name in enumerate(names) if counts[name] == 1}
+    return np.array([places.get(name, -1) for name in training.ids], np.int64)
 
 
 def _trains(dataset: MoleculeDataset, positions: NDArray[np.int64], tested: int) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.evaluation.contents import ScoreRow
-from unimol2_tasks.evaluation.published import published, published_tables
+from unimol2_tasks.evaluation.published import PublishedScore, published, published_tables
 from unimol2_tasks.stages.evaluation.units import bare_name
 from unimol2_tasks.training.targets import Target
 
@@ -23,26 +23,32 @@ def published_rows(benchmark: str | None, target: Target, unit: str) -> list[Sco
 
     Args:
         benchmark: Where they are from; None: nobody asked.
-        target: Whose column is looked for, with or without the unit in its name.
+        target: Whose column is looked for, with or without the unit in the names of labels.
         unit: The unit of our own scores; a published score in another one says so.
     """
     if benchmark is None:
         return []
-    names = {target.name.lower(), bare_name(target.name).lower()}
+    names = _names(target.name)
     return [
         ScoreRow(
             score.method,
             {score.metric: score.value},
             role="published",
-            note=_note(score.target, score.unit, unit),
+            note=_note(score, unit),
         )
         for score in published(benchmark)
-        if names & {score.target.lower(), *score.target.lower().split("/")}
+        if any(names & _names(label) for label in score.labels)
     ]
 
 
-def _note(column: str, theirs: str, ours: str) -> str:
-    notes = [f"mean of {column.replace('/', ', ')}"] if "/" in column else []
-    if theirs.lower() != ours.lower():
-        notes.append(f"in {theirs}")
+def _names(label: str) -> set[str]:
+    return {label.lower(), bare_name(label).lower()}
+
+
+def _note(score: PublishedScore, ours: str) -> str:
+    notes = [f"mean of {', '.join(score.labels)}"] if len(score.labels) > 1 else []
+    if score.condition:
+        notes.append(score.condition)
+    if score.unit.lower() != ours.lower():
+        notes.append(f"in {score.unit}")
     return ", ".join(notes)

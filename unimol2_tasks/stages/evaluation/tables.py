@@ -9,6 +9,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from unimol2_tasks.artifacts.prediction_schemas import (
+    CLASS_PREFIX,
+    LOWER_PREFIX,
+    SIMILARITY,
+    STD_PREFIX,
+    UPPER_PREFIX,
+)
+from unimol2_tasks.artifacts.schemas import LABEL_PREFIX, PREDICTION_PREFIX
 from unimol2_tasks.evaluation.contents import TargetResult
 from unimol2_tasks.stages.evaluation.scores import Scores
 
@@ -49,27 +57,27 @@ def write_figures(folder: Path, results: Sequence[TargetResult]) -> None:
 def write_predictions(path: Path, scores: Scores, results: Sequence[TargetResult]) -> None:
     """Write a row for every judged molecule.
 
-    `id`, `smiles`, for every target `NAME`, `NAME predicted` (of several classes the most probable one, and
-    `NAME=k` the probabilities), `NAME lower`, `NAME upper` and `NAME spread` where there are any, and the
-    nearest training molecule with its `similarity`.
+    `id`, `smiles`, for every target `label:NAME` and, as in tables of predictions, `prediction:NAME` (of
+    several classes `prediction:NAME=k`, and `class:NAME`, the most probable one), `lower:NAME`, `upper:NAME`
+    and `std:NAME` where there are any, and the nearest training molecule with its `similarity`.
     """
     columns: dict[str, Any] = {"id": scores.judged.ids, "smiles": scores.judged.smiles}
     for result, target in zip(results, scores.judged.targets.targets, strict=True):
-        columns[result.name] = np.asarray(result.y_true)
+        columns[LABEL_PREFIX + result.name] = np.asarray(result.y_true)
         predicted = np.asarray(result.y_pred)
         if result.kind == "multiclass":
-            columns[f"{result.name} predicted"] = predicted.argmax(axis=1)
-            columns |= {name: predicted[:, k] for k, name in enumerate(target.columns)}
+            columns |= {PREDICTION_PREFIX + name: predicted[:, k] for k, name in enumerate(target.columns)}
+            columns[CLASS_PREFIX + result.name] = predicted.argmax(axis=1)
         else:
-            columns[f"{result.name} predicted"] = predicted
+            columns[PREDICTION_PREFIX + result.name] = predicted
         halfwidths = scores.halfwidths(target)
         if halfwidths is not None and np.isfinite(halfwidths).all():
-            columns[f"{result.name} lower"] = predicted - halfwidths
-            columns[f"{result.name} upper"] = predicted + halfwidths
+            columns[LOWER_PREFIX + result.name] = predicted - halfwidths
+            columns[UPPER_PREFIX + result.name] = predicted + halfwidths
         if result.spread is not None:
-            columns[f"{result.name} spread"] = np.asarray(result.spread)
+            columns[STD_PREFIX + result.name] = np.asarray(result.spread)
     columns["nearest training molecule"] = scores.neighbours.ids
-    columns["similarity"] = scores.neighbours.similarity
+    columns[SIMILARITY] = scores.neighbours.similarity
     pl.DataFrame(columns, nan_to_null=True).write_csv(path)
 
 
