@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -10,13 +10,13 @@ from rich.console import Console
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.errors import ParameterError, UserError
 from unimol2_tasks.params import Params, load_params
-from unimol2_tasks.planning.cost import ASSUMED_UTILISATION
-from unimol2_tasks.planning.memory import GIB
-from unimol2_tasks.planning.plan import Machine, make_plan
-from unimol2_tasks.planning.prediction import LawScope
-from unimol2_tasks.planning.report import plain_values, tables
-from unimol2_tasks.planning.sizes import MoleculeSizes
-from unimol2_tasks.stages.law_files import read_fit
+from unimol2_tasks.planning.peaks import ASSUMED_UTILISATION
+
+# What needs PyTorch is imported where it is used: no other command should wait for it.
+if TYPE_CHECKING:
+    from unimol2_tasks.planning.plan import Machine
+    from unimol2_tasks.planning.prediction import LawScope
+    from unimol2_tasks.planning.sizes import MoleculeSizes
 
 _MEAN_ATOMS = 25
 """Of drug-like molecules, heavy atoms."""
@@ -71,6 +71,10 @@ def plan(
     Nothing is run, and no GPU is needed. Memory is counted for the largest molecule, because its whole
     micro-batch is padded to it; time for each molecule at its own size.
     """
+    from unimol2_tasks.planning.memory import GIB
+    from unimol2_tasks.planning.plan import Machine, make_plan
+    from unimol2_tasks.planning.report import plain_values, tables
+
     settings = _with_gpus(load_params(params, assignments or ()), gpus)
     sizes = molecule_sizes(settings, dataset, atoms)
     machine = Machine(int(gpu_memory_gib * GIB), rate, peak_tflops, utilisation, price)
@@ -102,12 +106,14 @@ def _with_gpus(params: Params, gpus: int | None) -> Params:
     return params.model_copy(update={"pretrain": pretrain})
 
 
-def molecule_sizes(params: Params, dataset: str | None, atoms: int | None) -> MoleculeSizes:
+def molecule_sizes(params: Params, dataset: str | None, atoms: int | None) -> "MoleculeSizes":
     """The molecules of `--dataset`, or assumed ones of `--atoms`.
 
     Raises:
         UserError: Both are given, or they are impossible.
     """
+    from unimol2_tasks.planning.sizes import MoleculeSizes
+
     if dataset is not None and atoms is not None:
         raise UserError("--atoms and --dataset: give one; the dataset says how large its molecules are")
     if dataset is not None:
@@ -123,14 +129,17 @@ def molecule_sizes(params: Params, dataset: str | None, atoms: int | None) -> Mo
     )
 
 
-def law_scope(law: str | None) -> LawScope:
+def law_scope(law: str | None) -> "LawScope":
     """The law of `--law`; none: the paper's."""
+    from unimol2_tasks.planning.prediction import LawScope
+    from unimol2_tasks.stages.law_files import read_fit
+
     if law is None:
         return LawScope.paper()
     return LawScope.of_fit(read_fit(Store().fetch(law, "law").path))
 
 
-def _refuse_impossible(machine: Machine) -> None:
+def _refuse_impossible(machine: "Machine") -> None:
     for name, value in (("--rate", machine.rate), ("--peak-tflops", machine.peak_tflops)):
         if value is not None and not value > 0:
             raise UserError(f"{name} {value}: expected more than 0")

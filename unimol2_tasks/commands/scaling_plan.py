@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console, Group
@@ -15,13 +15,13 @@ from unimol2_tasks.commands.options import ParamsOption, SetOption, read_params
 from unimol2_tasks.commands.plan import law_scope, molecule_sizes
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import ModelParams, Params
-from unimol2_tasks.planning.budget import Budget, BudgetPlan, Candidate, plan_budget
-from unimol2_tasks.planning.cost import A100_TFLOPS, ASSUMED_UTILISATION, molecule_flops
-from unimol2_tasks.planning.sizes import MoleculeSizes
-from unimol2_tasks.scaling.resampling import Replica, prediction_interval
-from unimol2_tasks.stages.law_files import read_replicas
-from unimol2_tasks.stages.study import ladder
-from unimol2_tasks.training.network import model_config
+from unimol2_tasks.planning.peaks import A100_TFLOPS, ASSUMED_UTILISATION
+
+# What needs PyTorch or SciPy is imported where it is used: no other command should wait for it.
+if TYPE_CHECKING:
+    from unimol2_tasks.planning.budget import BudgetPlan, Candidate
+    from unimol2_tasks.planning.sizes import MoleculeSizes
+    from unimol2_tasks.scaling.resampling import Replica
 
 _PRESETS = ("42M", "84M", "164M", "310M", "570M", "1.1B")
 
@@ -60,6 +60,9 @@ def plan(
     Candidates are the sizes of the section `study` of the parameters, else the paper's; between them the
     operations per molecule are interpolated. `pretrain.batch_size` says what a step is.
     """
+    from unimol2_tasks.planning.budget import Budget, plan_budget
+    from unimol2_tasks.stages.law_files import read_replicas
+
     settings = read_params(params, assignments)
     sizes = molecule_sizes(settings, dataset, atoms)
     speed = _flops_per_second(settings, sizes, rate, peak_tflops, utilisation)
@@ -78,11 +81,14 @@ def plan(
 
 def _flops_per_second(
     params: Params,
-    sizes: MoleculeSizes,
+    sizes: "MoleculeSizes",
     rate: float | None,
     peak_tflops: float | None,
     utilisation: float,
 ) -> float:
+    from unimol2_tasks.planning.cost import molecule_flops
+    from unimol2_tasks.training.network import model_config
+
     for name, value in (("--rate", rate), ("--peak-tflops", peak_tflops), ("--utilisation", utilisation)):
         if value is not None and not value > 0:
             raise UserError(f"{name} {value}: expected more than 0")
@@ -94,13 +100,17 @@ def _flops_per_second(
     return tflops * 1e12 * utilisation
 
 
-def _candidates(params: Params, sizes: MoleculeSizes) -> list[Candidate]:
+def _candidates(params: Params, sizes: "MoleculeSizes") -> "list[Candidate]":
+    from unimol2_tasks.planning.budget import Candidate
+    from unimol2_tasks.stages.study import ladder
+    from unimol2_tasks.training.network import model_config
+
     if params.study.sizes:
         return [Candidate.of(rung.name, model_config(rung.params.model), sizes) for rung in ladder(params)]
     return [Candidate.of(preset, model_config(ModelParams(preset=preset)), sizes) for preset in _PRESETS]
 
 
-def _tables(made: BudgetPlan, gpu_hours: float, replicas: Sequence[Replica]) -> Group:
+def _tables(made: "BudgetPlan", gpu_hours: float, replicas: "Sequence[Replica]") -> Group:
     table = Table(
         title=f"{gpu_hours:g} GPU hours, spent on one size each",
         title_justify="left",
@@ -120,14 +130,16 @@ def _tables(made: BudgetPlan, gpu_hours: float, replicas: Sequence[Replica]) -> 
     return Group(table, Text("\n".join(notes)))
 
 
-def _interval(made: BudgetPlan, replicas: Sequence[Replica]) -> tuple[float, float] | None:
+def _interval(made: "BudgetPlan", replicas: "Sequence[Replica]") -> tuple[float, float] | None:
+    from unimol2_tasks.scaling.resampling import prediction_interval
+
     if not replicas:
         return None
     low, high = prediction_interval(replicas, made.optimum.millions, made.optimum.steps)
     return float(low), float(high)
 
 
-def _warnings(made: BudgetPlan) -> list[str]:
+def _warnings(made: "BudgetPlan") -> list[str]:
     found = [f"the best is outside the fit: {doubt}" for doubt in made.optimum.doubts]
     if made.at_end:
         found.append(

@@ -6,10 +6,6 @@ from dataclasses import dataclass
 from unimol2_model import ModelConfig
 from unimol2_model.flops import training_flops
 
-ASSUMED_UTILISATION = 0.3
-"""Share of a GPU's peak that training reaches; an assumption until a rate is measured."""
-A100_TFLOPS = {"bf16": 312.0, "fp16": 312.0, "fp32": 19.5}
-"""Dense peak of the GPUs that the paper used, by precision (NVIDIA A100 data sheet)."""
 _SECONDS_PER_HOUR = 3600
 _HOURS_PER_DAY = 24
 

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from unimol2_tasks.params import Params
 from unimol2_tasks.planning.cost import (
-    A100_TFLOPS,
-    ASSUMED_UTILISATION,
     Cost,
     Speed,
     cost_of,
@@ -13,6 +11,7 @@ from unimol2_tasks.planning.cost import (
     speed_of_peak,
 )
 from unimol2_tasks.planning.memory import GIB, RankMemory, memory_by_stage, rank_memory, usable_bytes
+from unimol2_tasks.planning.peaks import A100_TFLOPS, ASSUMED_UTILISATION
 from unimol2_tasks.planning.prediction import LawScope, PredictedLoss, predict_loss
 from unimol2_tasks.planning.sizes import MoleculeSizes
 from unimol2_tasks.training.deepspeed_config import refuse_unsupported
