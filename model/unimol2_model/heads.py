@@ -84,8 +84,8 @@ class PropertyHead(nn.Module):
         super().__init__()
         rule, dim = config.initialisation, config.atom_dim
         self.inner = Linear(rule, dim, (dim, "input"))
-        # Zero at the start: training begins at the mean of the labels, or even odds, not at noise to unlearn.
-        self.outer = Linear(rule, dim, (outputs, "last"))
+        # Not zero at the start, though that would begin at the mean of the labels: it learns more slowly.
+        self.outer = Linear(rule, dim, (outputs, "input"))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, molecules: Tensor) -> Tensor:
