@@ -19,7 +19,7 @@ KEYS = {
     "test_mae",
     "scratch_test_mae",
     "mean_baseline_mae",
-    "fingerprint_baseline_mae",
+    "classical_baseline_mae",
     "report",
 }
 
