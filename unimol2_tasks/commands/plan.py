@@ -8,8 +8,9 @@ import typer
 from rich.console import Console
 
 from unimol2_tasks.artifacts.store import Store
+from unimol2_tasks.commands.options import SetOption, read_params
 from unimol2_tasks.errors import ParameterError, UserError
-from unimol2_tasks.params import Params, load_params
+from unimol2_tasks.params import Params
 from unimol2_tasks.planning.peaks import ASSUMED_UTILISATION
 
 # What needs PyTorch is imported where it is used: no other command should wait for it.
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
     from unimol2_tasks.planning.prediction import LawScope
     from unimol2_tasks.planning.sizes import MoleculeSizes
 
+PeakOption = Annotated[
+    float | None,
+    typer.Option(help="Without --rate: peak of one GPU; default: pretrain.peak_tflops, else an A100's."),
+]
+UtilisationOption = Annotated[
+    float, typer.Option(help="Without --rate: share of the peak that is reached; the default is a guess.")
+]
 _MEAN_ATOMS = 25
 """Of drug-like molecules, heavy atoms."""
 
@@ -30,10 +38,7 @@ def plan(
             "built-in values."
         ),
     ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one parameter; may be repeated."),
-    ] = None,
+    assignments: SetOption = None,
     gpus: Annotated[int | None, typer.Option(min=1, help="GPUs in all; default: pretrain.ranks.")] = None,
     gpu_memory_gib: Annotated[float, typer.Option(min=1.0, help="Memory of one GPU, GiB.")] = 80.0,
     dataset: Annotated[
@@ -53,13 +58,8 @@ def plan(
         float | None,
         typer.Option(help="Measured: `molecules_per_second_per_rank` of a run's figures (speed/)."),
     ] = None,
-    peak_tflops: Annotated[
-        float | None,
-        typer.Option(help="Without --rate: peak of one GPU; default: pretrain.peak_tflops, else an A100's."),
-    ] = None,
-    utilisation: Annotated[
-        float, typer.Option(help="Without --rate: share of the peak that is reached; the default is a guess.")
-    ] = ASSUMED_UTILISATION,
+    peak_tflops: PeakOption = None,
+    utilisation: UtilisationOption = ASSUMED_UTILISATION,
     price: Annotated[float | None, typer.Option(min=0.0, help="Of one GPU for one hour.")] = None,
     law: Annotated[
         str | None, typer.Option(help="What `unimol2 scaling fit` made; default: the paper's law.")
@@ -75,7 +75,7 @@ def plan(
     from unimol2_tasks.planning.plan import Machine, make_plan
     from unimol2_tasks.planning.report import plain_values, tables
 
-    settings = _with_gpus(load_params(params, assignments or ()), gpus)
+    settings = _with_gpus(read_params(params, assignments), gpus)
     sizes = molecule_sizes(settings, dataset, atoms)
     machine = Machine(int(gpu_memory_gib * GIB), rate, peak_tflops, utilisation, price)
     _refuse_impossible(machine)

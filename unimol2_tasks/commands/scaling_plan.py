@@ -12,7 +12,7 @@ from rich.text import Text
 
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.commands.options import ParamsOption, SetOption, read_params
-from unimol2_tasks.commands.plan import law_scope, molecule_sizes
+from unimol2_tasks.commands.plan import PeakOption, UtilisationOption, law_scope, molecule_sizes
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import ModelParams, Params
 from unimol2_tasks.planning.peaks import A100_TFLOPS, ASSUMED_UTILISATION
@@ -46,13 +46,8 @@ def plan(
             "to reach as many operations per second."
         ),
     ] = None,
-    peak_tflops: Annotated[
-        float | None,
-        typer.Option(help="Without --rate: peak of one GPU; default: pretrain.peak_tflops, else an A100's."),
-    ] = None,
-    utilisation: Annotated[
-        float, typer.Option(help="Without --rate: share of the peak that is reached; the default is a guess.")
-    ] = ASSUMED_UTILISATION,
+    peak_tflops: PeakOption = None,
+    utilisation: UtilisationOption = ASSUMED_UTILISATION,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Find the size and number of steps that reach the lowest loss for a budget of GPU hours.
