@@ -27,6 +27,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.comparison.memory import high_water_mark
 from unimol2_model import save_weights
 from unimol2_tasks.artifacts.store import Recipe, Store
 from unimol2_tasks.chemistry.applicability import TRAINING
@@ -139,14 +140,6 @@ class PeakMemory:
 
     def _note(self, kind: str, pid: int) -> None:
         self.peaks[kind] = max(self.peaks[kind], high_water_mark(pid))
-
-
-def high_water_mark(pid: int) -> float:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
 
 
 def measure(folder: Path, workers: int) -> dict[str, Any]:

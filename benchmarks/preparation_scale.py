@@ -26,6 +26,7 @@ from rdkit import Chem
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.comparison.memory import high_water_mark
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.artifacts.workspace import Workspace
 from unimol2_tasks.chemistry.features import GraphFeatures, graph_features
@@ -122,14 +123,6 @@ class PeakMemory:
             self.main = max(self.main, high_water_mark(process.pid))
             children = process.children(recursive=True)
             self.worker = max([self.worker, *(high_water_mark(child.pid) for child in children)])
-
-
-def high_water_mark(pid: int) -> float:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
 
 
 def measure(table: Path, workers: int) -> dict[str, Any]:

@@ -25,9 +25,25 @@ def peak_mib() -> float:
     return _status("VmHWM")
 
 
+def high_water_mark(pid: int) -> float:
+    """The most resident memory of any process so far, MiB; 0 where it has ended."""
+    try:
+        return _read("VmHWM", Path(f"/proc/{pid}")) or 0.0
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+
+
 def _status(field: str) -> float:
-    for line in (_PROCESS / "status").read_text(encoding="ascii").splitlines():
+    value = _read(field, _PROCESS)
+    if value is None:
+        raise OSError(f"{_PROCESS / 'status'} has no {field}; peak memory can be measured on Linux only")
+    return value
+
+
+def _read(field: str, process: Path) -> float | None:
+    """A field in MiB; None where it is absent, as of a process that has ended and is not yet collected."""
+    for line in (process / "status").read_text(encoding="ascii").splitlines():
         name, _, value = line.partition(":")
         if name == field:
             return int(value.split()[0]) / 1024
-    raise OSError(f"{_PROCESS / 'status'} has no {field}; peak memory can be measured on Linux only")
+    return None
