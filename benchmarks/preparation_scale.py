@@ -34,8 +34,8 @@ from unimol2_tasks.chemistry.preparation import Identity
 from unimol2_tasks.datasets.columns import ColumnChoice
 from unimol2_tasks.datasets.readers import read_table
 from unimol2_tasks.params import PrepareParams
-from unimol2_tasks.stages.passes import Passes
-from unimol2_tasks.stages.units import BuildUnit, built_name, work_here
+from unimol2_tasks.stages.preparation.passes import Passes
+from unimol2_tasks.stages.preparation.units import BuildUnit, built_name, work_here
 
 ROOT = Path(__file__).parents[1]
 UNLABELLED = ROOT.parent / "shared" / "data" / "unlabelled" / "druglike_smiles.csv.gz"

@@ -23,17 +23,17 @@ from unimol2_tasks.datasets.records import MoleculeRecord
 from unimol2_tasks.datasets.rows import InputRow
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import Params, PrepareParams
-from unimol2_tasks.stages.embedding_columns import (
+from unimol2_tasks.stages.prediction.columns import PredictionColumns
+from unimol2_tasks.stages.prediction.embedding_columns import (
     AtomColumns,
     MoleculeColumns,
     embedding_width,
     refuse_what_cannot_embed,
 )
-from unimol2_tasks.stages.prediction_columns import PredictionColumns
-from unimol2_tasks.stages.prediction_passes import OutputColumns
-from unimol2_tasks.stages.prediction_units import prepare_numbered, prepared_rows
+from unimol2_tasks.stages.prediction.passes import OutputColumns
+from unimol2_tasks.stages.prediction.units import prepare_numbered, prepared_rows
+from unimol2_tasks.training.memory_inference import Scoring, scoring
 from unimol2_tasks.training.network import TARGETS, read_targets
-from unimol2_tasks.training.scoring import Scoring, scoring
 
 
 class Predictor:

@@ -13,8 +13,8 @@ import pytest
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.params import PrepareParams
+from unimol2_tasks.stages.preparation.units import IdentifyUnit, Unit, work_here
 from unimol2_tasks.stages.prepare import PrepareInputs, run
-from unimol2_tasks.stages.units import IdentifyUnit, Unit, work_here
 
 PARAMS = PrepareParams(conformers=4, workers=2, unit_rows=10, split="random")
 PATIENCE_SECONDS = 120.0

@@ -12,8 +12,8 @@ from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.artifacts.workspace import Workspace
 from unimol2_tasks.params import Params
+from unimol2_tasks.stages.preparation.units import IdentifyUnit, Unit, work_here
 from unimol2_tasks.stages.prepare import PrepareInputs, run
-from unimol2_tasks.stages.units import IdentifyUnit, Unit, work_here
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.cli import app
 from unimol2_tasks.params import Params, parse_params
 from unimol2_tasks.stages import study
-from unimol2_tasks.stages.law_files import read_fit
+from unimol2_tasks.stages.scaling_results.law_files import read_fit
 
 pytestmark = pytest.mark.usefixtures("prefect_home")
 _SIZES = [

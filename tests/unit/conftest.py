@@ -12,7 +12,8 @@ from unimol2_tasks.artifacts.store import Recipe, Store
 from unimol2_tasks.chemistry.applicability import TRAINING
 from unimol2_tasks.chemistry.fingerprints import morgan_fingerprints
 from unimol2_tasks.params import ModelParams, PrepareParams
-from unimol2_tasks.stages import prediction_passes
+from unimol2_tasks.stages.prediction import passes as prediction_passes
+from unimol2_tasks.training.inference_job import predict
 from unimol2_tasks.training.job import Job, RunFolder
 from unimol2_tasks.training.network import (
     MEMBERS,
@@ -22,7 +23,6 @@ from unimol2_tasks.training.network import (
     new_property_model,
     write_config,
 )
-from unimol2_tasks.training.predict import predict
 from unimol2_tasks.training.predictor_files import VALIDATION, write_predictions
 from unimol2_tasks.training.targets import Target, Targets
 

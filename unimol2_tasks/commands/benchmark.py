@@ -79,7 +79,7 @@ def _run(
 ) -> list[UserError | TrainingFailed]:
     """Run them all; what one cannot do does not stop the others."""
     from unimol2_tasks.stages import benchmark as stage
-    from unimol2_tasks.stages.benchmark_results import write_results
+    from unimol2_tasks.stages.benchmarking.results import write_results
 
     problems: list[UserError | TrainingFailed] = []
     for one in chosen:
@@ -101,7 +101,7 @@ def _folder_of(names: list[str]) -> Path:
 
 
 def _show(out: Path) -> None:
-    from unimol2_tasks.stages.benchmark_results import tables
+    from unimol2_tasks.stages.benchmarking.results import tables
 
     console = Console()
     for table in tables(out):

@@ -132,7 +132,7 @@ def molecule_sizes(params: Params, dataset: str | None, atoms: int | None) -> "M
 def law_scope(law: str | None) -> "LawScope":
     """The law of `--law`; none: the paper's."""
     from unimol2_tasks.planning.prediction import LawScope
-    from unimol2_tasks.stages.law_files import read_fit
+    from unimol2_tasks.stages.scaling_results.law_files import read_fit
 
     if law is None:
         return LawScope.paper()

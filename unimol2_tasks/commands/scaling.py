@@ -81,7 +81,7 @@ def report(
     law: Annotated[str, typer.Option(help="What `unimol2 scaling fit` made.")], out: OutOption
 ) -> None:
     """Write a page, figures and tables of a fitted law: study.html, *.svg, study.md."""
-    from unimol2_tasks.stages import study_report as stage
+    from unimol2_tasks.stages.scaling_results import report as stage
 
     say(stage.run(law, out, Store()))
 
@@ -99,7 +99,7 @@ def predict(
     from unimol2_tasks.commands.plan import law_scope
     from unimol2_tasks.planning.prediction import doubts_of
     from unimol2_tasks.scaling.resampling import prediction_interval
-    from unimol2_tasks.stages.law_files import read_replicas
+    from unimol2_tasks.stages.scaling_results.law_files import read_replicas
 
     scope = law_scope(law)
     replicas = [] if law is None else read_replicas(Store().fetch(law, "law").path)

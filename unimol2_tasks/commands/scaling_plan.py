@@ -56,7 +56,7 @@ def plan(
     operations per molecule are interpolated. `pretrain.batch_size` says what a step is.
     """
     from unimol2_tasks.planning.budget import Budget, plan_budget
-    from unimol2_tasks.stages.law_files import read_replicas
+    from unimol2_tasks.stages.scaling_results.law_files import read_replicas
 
     settings = read_params(params, assignments)
     sizes = molecule_sizes(settings, dataset, atoms)

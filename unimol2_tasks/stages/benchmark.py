@@ -17,7 +17,7 @@ from unimol2_tasks.errors import TrainingFailed, UserError
 from unimol2_tasks.evaluation.published import published
 from unimol2_tasks.params import Params, load_params
 from unimol2_tasks.stages import ensemble, evaluate, finetune, prepare
-from unimol2_tasks.stages.benchmark_places import Places, Start
+from unimol2_tasks.stages.benchmarking.places import Places, Start
 from unimol2_tasks.training.network import CONFIG
 
 _LOGGER = logging.getLogger(__name__)

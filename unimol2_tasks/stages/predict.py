@@ -19,15 +19,15 @@ from unimol2_tasks.datasets.columns import ColumnChoice
 from unimol2_tasks.datasets.readers import read_table, table_digest
 from unimol2_tasks.errors import TableError
 from unimol2_tasks.params import Params, PrepareParams
-from unimol2_tasks.stages.embedding_columns import (
+from unimol2_tasks.stages.prediction.columns import PredictionColumns
+from unimol2_tasks.stages.prediction.embedding_columns import (
     AtomColumns,
     MoleculeColumns,
     embedding_width,
     refuse_what_cannot_embed,
 )
-from unimol2_tasks.stages.prediction_columns import PredictionColumns
-from unimol2_tasks.stages.prediction_passes import OutputColumns, PredictionPasses
-from unimol2_tasks.stages.units import WorkOn, work_here
+from unimol2_tasks.stages.prediction.passes import OutputColumns, PredictionPasses
+from unimol2_tasks.stages.preparation.units import WorkOn, work_here
 from unimol2_tasks.training.job import Job
 from unimol2_tasks.training.network import TARGETS, read_targets
 

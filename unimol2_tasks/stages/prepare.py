@@ -17,9 +17,9 @@ from unimol2_tasks.datasets.columns import ColumnChoice
 from unimol2_tasks.datasets.readers import read_table, table_digest
 from unimol2_tasks.errors import TableError
 from unimol2_tasks.params import PrepareParams
-from unimol2_tasks.stages.assembly import Assembly
-from unimol2_tasks.stages.passes import Passes
-from unimol2_tasks.stages.units import WorkOn, work_here
+from unimol2_tasks.stages.preparation.assembly import Assembly
+from unimol2_tasks.stages.preparation.passes import Passes
+from unimol2_tasks.stages.preparation.units import WorkOn, work_here
 
 _LOGGER = logging.getLogger(__name__)
 _SPLIT_SETTINGS = frozenset(

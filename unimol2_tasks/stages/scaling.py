@@ -19,7 +19,7 @@ from unimol2_tasks.scaling.metrics import score
 from unimol2_tasks.scaling.points import CurvePoint
 from unimol2_tasks.scaling.resampling import Replica, intervals_of, prediction_interval, resample
 from unimol2_tasks.stages.curves import read_curve
-from unimol2_tasks.stages.law_files import Part, write_fit, write_points, write_replicas
+from unimol2_tasks.stages.scaling_results.law_files import Part, write_fit, write_points, write_replicas
 
 _SETTINGS = ("skip_steps", "test_from_step", "seed", "starts", "bootstrap")
 _ALIKE = ("batch_size", "steps", "learning_rate", "warmup_steps")

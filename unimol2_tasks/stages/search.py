@@ -15,9 +15,16 @@ from unimol2_tasks.artifacts.workspace import Workspace
 from unimol2_tasks.errors import ArtifactError, UserError
 from unimol2_tasks.params import Params, SearchParams
 from unimol2_tasks.stages import finetune
-from unimol2_tasks.stages.rounds import Rounds, TrialResult, best_of
-from unimol2_tasks.stages.search_results import read_best, write_results
-from unimol2_tasks.stages.trials import WorkOn, described, predictor_uri, trial_key, with_values, work_here
+from unimol2_tasks.stages.hyperparameters.results import read_best, write_results
+from unimol2_tasks.stages.hyperparameters.rounds import Rounds, TrialResult, best_of
+from unimol2_tasks.stages.hyperparameters.trials import (
+    WorkOn,
+    described,
+    predictor_uri,
+    trial_key,
+    with_values,
+    work_here,
+)
 from unimol2_tasks.training.continuation import determining
 
 

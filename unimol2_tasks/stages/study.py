@@ -7,7 +7,8 @@ from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.errors import ParameterError
 from unimol2_tasks.params import ModelParams, Params, StudyParams
-from unimol2_tasks.stages import pretrain, scaling, study_report
+from unimol2_tasks.stages import pretrain, scaling
+from unimol2_tasks.stages.scaling_results import report as study_report
 from unimol2_tasks.training.network import model_config
 from unimol2_tasks.training.size import count_parameters
 

@@ -6,7 +6,7 @@ from unimol2_tasks.artifacts.single_file import verify_file
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.datasets.dataset import open_dataset
 from unimol2_tasks.datasets.ledger import read_ledger
-from unimol2_tasks.stages.verify_predictions import verify_predictions
+from unimol2_tasks.stages.prediction.verification import verify_predictions
 
 
 def verify(uri: str, store: Store = Store()) -> Iterator[str]:

@@ -13,7 +13,7 @@ from unimol2_tasks.blocks import ArtifactStore, store_of
 from unimol2_tasks.params import Params
 from unimol2_tasks.prefect_progress import progress_artifacts
 from unimol2_tasks.stages import prepare
-from unimol2_tasks.stages.units import Unit, work_here
+from unimol2_tasks.stages.preparation.units import Unit, work_here
 from unimol2_tasks.summaries import data_card
 from unimol2_tasks.tasks.artifacts import CACHED, fetch
 

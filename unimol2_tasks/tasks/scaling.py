@@ -6,7 +6,8 @@ from prefect.artifacts import create_markdown_artifact
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.blocks import ArtifactStore, store_of
 from unimol2_tasks.params import Params
-from unimol2_tasks.stages import scaling, study_report
+from unimol2_tasks.stages import scaling
+from unimol2_tasks.stages.scaling_results import report as study_report
 from unimol2_tasks.tasks.artifacts import CACHED, address, fetch
 
 

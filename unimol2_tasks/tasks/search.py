@@ -11,7 +11,7 @@ from unimol2_tasks.blocks import ArtifactStore, store_of
 from unimol2_tasks.params import Params
 from unimol2_tasks.prefect_progress import progress_artifacts
 from unimol2_tasks.stages import search
-from unimol2_tasks.stages.trials import Trial
+from unimol2_tasks.stages.hyperparameters.trials import Trial
 from unimol2_tasks.summaries import trial_rows
 from unimol2_tasks.tasks.artifacts import CACHED, address, fetch
 

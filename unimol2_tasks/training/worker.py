@@ -59,7 +59,7 @@ def _run(job: Job, run: RunFolder, stop: StopRequest) -> None:
 
         finetune(job, run, stop)
     else:
-        from unimol2_tasks.training.predict import predict
+        from unimol2_tasks.training.inference_job import predict
 
         predict(job, run, stop)
     leave_distributed()

@@ -16,8 +16,8 @@ from unimol2_tasks.datasets.catalogue import PublicDataset, find_dataset
 from unimol2_tasks.errors import TrainingFailed
 from unimol2_tasks.params import Params
 from unimol2_tasks.stages import benchmark as stage
-from unimol2_tasks.stages import benchmark_results as results
 from unimol2_tasks.stages import evaluate, training_job
+from unimol2_tasks.stages.benchmarking import results
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_killed_benchmark_goes_on_and_is_found_again(
         assert "a subset, 36 of 40 rows" in finished.output
         assert "not there yet" not in finished.output
 
-        trained.setattr("unimol2_tasks.stages.inference.supervise", refuse)
+        trained.setattr("unimol2_tasks.stages.prediction.network.supervise", refuse)
         assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0
 
     [table] = results.tables(out)

@@ -12,7 +12,7 @@ from unimol2_tasks.cli import app
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.scaling.law import ScalingLaw
 from unimol2_tasks.scaling.resampling import Replica
-from unimol2_tasks.stages.law_files import write_fit, write_replicas
+from unimol2_tasks.stages.scaling_results.law_files import write_fit, write_replicas
 
 
 @pytest.fixture(autouse=True)

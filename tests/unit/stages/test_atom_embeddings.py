@@ -100,7 +100,7 @@ def test_symmetric_atoms_are_alike_and_others_are_not(model: Predictor) -> None:
 
 def test_an_sdf_record_numbers_its_atoms_as_rdkit_does(tmp_path: Path, small_model: ArtifactRef) -> None:
     from unimol2_tasks.chemistry.structure import Structure
-    from unimol2_tasks.stages.prediction_units import prepare_numbered
+    from unimol2_tasks.stages.prediction.units import prepare_numbered
 
     mol = Chem.AddHs(Chem.MolFromSmiles("OCC"))
     # Hydrogens first, as some programs write them.

@@ -11,8 +11,8 @@ from unimol2_tasks.artifacts.manifest import Kind
 from unimol2_tasks.artifacts.store import Recipe, Store
 from unimol2_tasks.datasets.benchmarks import find_benchmark
 from unimol2_tasks.errors import UserError
-from unimol2_tasks.stages.benchmark_places import Places, Start
-from unimol2_tasks.stages.benchmark_results import begun, tables, write_results
+from unimol2_tasks.stages.benchmarking.places import Places, Start
+from unimol2_tasks.stages.benchmarking.results import begun, tables, write_results
 
 LABELS = ("homo", "lumo", "gap")
 TRAINING = {"epochs": 5, "batch_size": 32, "learning_rate": 1e-4}

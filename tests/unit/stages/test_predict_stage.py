@@ -16,9 +16,9 @@ from unimol2_tasks.chemistry.rejection import Rejected
 from unimol2_tasks.errors import ArtifactError, TableError, UserError
 from unimol2_tasks.params import Params, parse_params
 from unimol2_tasks.progress import Progress, listen
-from unimol2_tasks.stages import prediction_passes
 from unimol2_tasks.stages.predict import PredictInputs, Sharing, run, run_embed
-from unimol2_tasks.stages.units import Unit
+from unimol2_tasks.stages.prediction import passes as prediction_passes
+from unimol2_tasks.stages.preparation.units import Unit
 from unimol2_tasks.stages.verify import verify
 
 pytestmark = pytest.mark.usefixtures("inference_here")

@@ -13,8 +13,8 @@ from unimol2_tasks.chemistry.structure import Structure
 from unimol2_tasks.datasets.rows import InputRow
 from unimol2_tasks.errors import ArtifactError
 from unimol2_tasks.params import PrepareParams
-from unimol2_tasks.stages.prediction_columns import PredictionColumns
-from unimol2_tasks.stages.prediction_units import prepare_numbered, prepared_rows
+from unimol2_tasks.stages.prediction.columns import PredictionColumns
+from unimol2_tasks.stages.prediction.units import prepare_numbered, prepared_rows
 
 SMILES = ("OCC", "CCCCCCCC", "c1ccccc1")
 

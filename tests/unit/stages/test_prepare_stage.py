@@ -10,8 +10,8 @@ from unimol2_tasks.datasets.ledger import Reject, read_ledger
 from unimol2_tasks.errors import ArtifactError, TableError, UserError
 from unimol2_tasks.params import PrepareParams
 from unimol2_tasks.progress import Progress, listen
+from unimol2_tasks.stages.preparation.units import Unit, work_here
 from unimol2_tasks.stages.prepare import PrepareInputs, run
-from unimol2_tasks.stages.units import Unit, work_here
 
 PARAMS = PrepareParams(conformers=1, workers=1, shard_rows=4, valid_fraction=0.2, test_fraction=0.2)
 TABLE = """name,smiles,logS

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from unimol2_tasks.params import SearchParams, parse_params
-from unimol2_tasks.stages.proposals import Told, Values, propose
+from unimol2_tasks.stages.hyperparameters.proposals import Told, Values, propose
 
 RANGES = {
     "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True},

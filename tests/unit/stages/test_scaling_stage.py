@@ -12,8 +12,9 @@ import pytest
 from unimol2_tasks.artifacts.store import Recipe, Store
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.scaling.law import ScalingLaw
-from unimol2_tasks.stages import scaling, study_report
-from unimol2_tasks.stages.law_files import read_fit, read_points, read_replicas
+from unimol2_tasks.stages import scaling
+from unimol2_tasks.stages.scaling_results import report as study_report
+from unimol2_tasks.stages.scaling_results.law_files import read_fit, read_points, read_replicas
 
 LAW = ScalingLaw(0.08, -0.5, 12.0, -0.4, 0.3, -0.1)
 SIZES = {"small": 0.04, "middle": 0.08, "large": 0.15, "larger": 0.26}

@@ -16,7 +16,7 @@ from unimol2_tasks.artifacts.store import Recipe, Store
 from unimol2_tasks.errors import TrainingDiverged, TrainingFailed, UserError
 from unimol2_tasks.params import Params, load_params, parse_params
 from unimol2_tasks.stages import finetune, search
-from unimol2_tasks.stages.trials import Trial, work_here
+from unimol2_tasks.stages.hyperparameters.trials import Trial, work_here
 from unimol2_tasks.training.continuation import determining
 
 SPACE = {"learning_rate": [1e-4, 3e-4, 1e-3], "epochs": [1, 2]}

@@ -11,8 +11,8 @@ from unimol2_tasks.chemistry.preparation import prepare_molecule
 from unimol2_tasks.datasets.molecule_files import molecule_file, write_molecules
 from unimol2_tasks.datasets.records import MoleculeRecord
 from unimol2_tasks.params import Params, PrepareParams, parse_params
+from unimol2_tasks.training.inference_job import VALUES, predict
 from unimol2_tasks.training.job import Job, RunFolder, Stopped
-from unimol2_tasks.training.predict import VALUES, predict
 
 UNITS = (("CCO", "C"), ("c1ccccc1", "N", "CCC"))
 PARAMS = parse_params({"predict": {"batch_size": 1, "threads": 1}})

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from unimol2_tasks.artifacts.store import LocalArtifact
 from unimol2_tasks.params import Params
 from unimol2_tasks.stages.evaluation.candidates import Candidate
-from unimol2_tasks.stages.inference import infer
+from unimol2_tasks.stages.prediction.network import infer
 from unimol2_tasks.training.job import Job
 
 Array = NDArray[np.float64]

@@ -19,8 +19,8 @@ from unimol2_tasks.datasets.shards import ShardWriter, write_splits
 from unimol2_tasks.datasets.statistics import Origin, summarise, write_statistics
 from unimol2_tasks.errors import TableError
 from unimol2_tasks.progress import report
-from unimol2_tasks.stages.passes import DUPLICATES, Passes
-from unimol2_tasks.stages.units import KEPT, built_name, failed_name, identified_name
+from unimol2_tasks.stages.preparation.passes import DUPLICATES, Passes
+from unimol2_tasks.stages.preparation.units import KEPT, built_name, failed_name, identified_name
 
 _LOGGER = logging.getLogger(__name__)
 _SHOWN_REASONS = 3

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from unimol2_tasks.evaluation.charts import INK, SERIES, Chart, LegendEntry, axes, chart
-from unimol2_tasks.stages.law_files import PredictedPoint
+from unimol2_tasks.stages.scaling_results.law_files import PredictedPoint
 
 _DASHES = ("-", "--", ":", "-.")
 _STEPS, _LOSS = "optimiser step", "validation loss"

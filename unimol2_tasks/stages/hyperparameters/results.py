@@ -11,9 +11,9 @@ from unimol2_tasks.artifacts.schemas import TRIALS, validate
 from unimol2_tasks.evaluation.search_page import Axis, ShownTrial, render_search
 from unimol2_tasks.params import Params, Range, SearchParams, load_params
 from unimol2_tasks.params.search import Choice, Dimension
-from unimol2_tasks.stages.proposals import Values
-from unimol2_tasks.stages.rounds import TrialResult
-from unimol2_tasks.stages.trials import OBJECTIVE, described
+from unimol2_tasks.stages.hyperparameters.proposals import Values
+from unimol2_tasks.stages.hyperparameters.rounds import TrialResult
+from unimol2_tasks.stages.hyperparameters.trials import OBJECTIVE, described
 
 TRIALS_TABLE = "trials.csv"
 BEST = "best.yaml"

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from unimol2_tasks.datasets.molecule_files import molecule_files
 from unimol2_tasks.params import Params
+from unimol2_tasks.training.inference_job import VALUES, values_file
 from unimol2_tasks.training.job import Job, RunFolder
-from unimol2_tasks.training.predict import VALUES, values_file
 from unimol2_tasks.training.supervisor import supervise
 
 

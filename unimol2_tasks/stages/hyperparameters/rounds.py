@@ -9,8 +9,8 @@ from unimol2_tasks.artifacts.workspace import Workspace
 from unimol2_tasks.errors import ParameterError
 from unimol2_tasks.params import Params, SearchParams
 from unimol2_tasks.stages.finetune import FinetuneInputs
-from unimol2_tasks.stages.proposals import Told, Values, number_of_trials, propose
-from unimol2_tasks.stages.trials import (
+from unimol2_tasks.stages.hyperparameters.proposals import Told, Values, number_of_trials, propose
+from unimol2_tasks.stages.hyperparameters.trials import (
     Outcome,
     Trial,
     WorkOn,

@@ -19,7 +19,7 @@ from unimol2_tasks.datasets.molecule_files import molecule_file, write_molecules
 from unimol2_tasks.datasets.records import MoleculeRecord
 from unimol2_tasks.datasets.rows import InputRow
 from unimol2_tasks.params import PrepareParams
-from unimol2_tasks.stages.units import Unit
+from unimol2_tasks.stages.preparation.units import Unit
 
 _ROWS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "row": pl.UInt64,

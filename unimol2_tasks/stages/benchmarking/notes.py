@@ -9,7 +9,7 @@ import polars as pl
 
 from unimol2_tasks.chemistry.split_names import SPLITS
 from unimol2_tasks.datasets.benchmarks import Benchmark
-from unimol2_tasks.stages.benchmark_places import Places, read_if_there, training_seconds
+from unimol2_tasks.stages.benchmarking.places import Places, read_if_there, training_seconds
 
 
 def benchmark_notes(benchmark: Benchmark, places: Places) -> Iterator[str]:

@@ -19,7 +19,7 @@ from unimol2_tasks.artifacts.workspace import Workspace
 from unimol2_tasks.errors import ParameterError, TrainingDiverged, TrainingFailed
 from unimol2_tasks.params import Params, parse_params
 from unimol2_tasks.stages import finetune
-from unimol2_tasks.stages.proposals import Values
+from unimol2_tasks.stages.hyperparameters.proposals import Values
 from unimol2_tasks.training.continuation import MOVES_WORK, identifying
 
 OBJECTIVE = "valid/loss"

@@ -18,7 +18,7 @@ from unimol2_tasks.datasets.readers import Table
 from unimol2_tasks.errors import TableError
 from unimol2_tasks.params import PrepareParams
 from unimol2_tasks.progress import report
-from unimol2_tasks.stages.units import (
+from unimol2_tasks.stages.preparation.units import (
     KEPT,
     BuildUnit,
     IdentifyUnit,

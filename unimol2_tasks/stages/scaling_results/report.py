@@ -9,9 +9,9 @@ from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import LocalArtifact, Recipe, Store
 from unimol2_tasks.evaluation.charts import standalone
 from unimol2_tasks.evaluation.pages import page_environment
-from unimol2_tasks.stages.law_files import read_fit, read_points
-from unimol2_tasks.stages.study_figures import size_name, study_figures
-from unimol2_tasks.stages.study_tables import percent, study_tables
+from unimol2_tasks.stages.scaling_results.figures import size_name, study_figures
+from unimol2_tasks.stages.scaling_results.law_files import read_fit, read_points
+from unimol2_tasks.stages.scaling_results.tables import percent, study_tables
 
 PAGE = "study.html"
 TABLES = "study.md"

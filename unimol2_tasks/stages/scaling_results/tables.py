@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unimol2_tasks.stages.study_figures import size_name
+from unimol2_tasks.stages.scaling_results.figures import size_name
 
 _TERMS = {"size": "a·M^b", "steps": "c·S^d", "compute": "e·C^f"}
 _METRICS = {"rmae": "RMAE", "bias": "bias", "mse": "MSE", "r2": "R²", "pearson": "Pearson r"}

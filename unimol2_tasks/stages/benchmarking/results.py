@@ -19,8 +19,8 @@ from unimol2_tasks.evaluation.benchmark_table import (
     markdown,
 )
 from unimol2_tasks.evaluation.published import published
-from unimol2_tasks.stages.benchmark_notes import benchmark_notes
-from unimol2_tasks.stages.benchmark_places import (
+from unimol2_tasks.stages.benchmarking.notes import benchmark_notes
+from unimol2_tasks.stages.benchmarking.places import (
     Places,
     Start,
     read_if_there,

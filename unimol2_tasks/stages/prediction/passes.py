@@ -27,17 +27,17 @@ from unimol2_tasks.datasets.readers import Table
 from unimol2_tasks.datasets.rows import InputRow
 from unimol2_tasks.params import PrepareParams
 from unimol2_tasks.progress import report
-from unimol2_tasks.stages.inference import infer_files, values_path
-from unimol2_tasks.stages.prediction_units import (
+from unimol2_tasks.stages.prediction.network import infer_files, values_path
+from unimol2_tasks.stages.prediction.units import (
     PredictUnit,
     molecules_name,
     read_rows,
     rows_name,
     unit_stem,
 )
-from unimol2_tasks.stages.units import WorkOn
+from unimol2_tasks.stages.preparation.units import WorkOn
+from unimol2_tasks.training.inference_job import VALUES, values_file
 from unimol2_tasks.training.job import Job
-from unimol2_tasks.training.predict import VALUES, values_file
 
 _LOGGER = logging.getLogger(__name__)
 _UNITS_PER_ROUND = 256

@@ -17,10 +17,10 @@ from unimol2_tasks.artifacts.workspace import Workspace
 from unimol2_tasks.datasets.molecule_files import count_molecules, molecule_files, read_molecules
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.training.job import Job, RunFolder, Stopped, write_json
-from unimol2_tasks.training.scoring import Scoring, scoring
+from unimol2_tasks.training.memory_inference import Scoring, scoring
 
 VALUES = "values"
-"""Folder of a run with `STEM.npy` for each `STEM.parquet` of molecules; see `training.scoring`."""
+"""Folder of a run with `STEM.npy` for each `STEM.parquet` of molecules; see `training.memory_inference`."""
 
 
 def predict(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> None:

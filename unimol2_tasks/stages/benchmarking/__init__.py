@@ -1,0 +1,1 @@
+"""What a benchmark consists of: where its parts are, what they say, what a reader has to know."""

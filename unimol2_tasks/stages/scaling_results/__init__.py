@@ -1,0 +1,1 @@
+"""What a scaling law leaves behind: its files, tables, figures and page."""
