@@ -119,16 +119,25 @@ def benchmarks() -> tuple[Benchmark, ...]:
 
 
 def find_benchmark(name: str) -> Benchmark:
-    """The benchmark called `name`, in any case.
+    """The benchmark called `name`, in any case; `BENCHMARK/TASK`: with that task alone.
 
     Raises:
-        UserError: There is none; the message names those that are alike.
+        UserError: There is none; the message names those that are alike, or the tasks that there are.
     """
     known = {benchmark.name: benchmark for benchmark in benchmarks()}
-    if name.lower() in known:
-        return known[name.lower()]
-    close = difflib.get_close_matches(name.lower(), known, n=3) or list(known)
-    raise UserError(f"no benchmark is called {name!r}; did you mean {', '.join(close)}?")
+    wanted, _, task = name.lower().partition("/")
+    if wanted not in known:
+        close = difflib.get_close_matches(wanted, known, n=3) or list(known)
+        raise UserError(f"no benchmark is called {wanted!r}; did you mean {', '.join(close)}?")
+    return known[wanted] if not task else _with_one_task(known[wanted], task)
+
+
+def _with_one_task(benchmark: Benchmark, name: str) -> Benchmark:
+    tasks = tuple(task for task in benchmark.tasks if task.name == name)
+    if not tasks:
+        there = ", ".join(task.name for task in benchmark.tasks)
+        raise UserError(f"{benchmark.name} has no task {name!r}; there are {there}")
+    return benchmark.model_copy(update={"tasks": tasks})
 
 
 def assignments(table: MoleculeTable, task: Task | None = None) -> list[str]:

@@ -76,6 +76,14 @@ def test_a_misspelt_benchmark_gets_its_neighbour() -> None:
         find_benchmark("compas")
 
 
+def test_a_single_task_of_a_benchmark_can_be_named() -> None:
+    whole, one = find_benchmark("biogen-adme"), find_benchmark("Biogen-ADME/hlm")
+    assert [task.name for task in one.tasks] == ["hlm"]
+    assert one.model_copy(update={"tasks": whole.tasks}) == whole
+    with pytest.raises(UserError, match="biogen-adme has no task 'rlm'; there are hlm, mdr1, solubility"):
+        find_benchmark("biogen-adme/rlm")
+
+
 def written(table: MoleculeTable, shared_dir: Path, folder: Path, subset: int | None) -> pl.DataFrame:
     names = frozenset() if table.lists is None else frozenset({table.lists.train, table.lists.test})
     files = local_files(table.source, shared_dir / "data", names, folder)
