@@ -27,8 +27,8 @@ def benchmark(
         list[str],
         typer.Argument(
             metavar="NAME...",
-            help="Benchmarks, one after the other, or single tasks, BENCHMARK/TASK; or `list`; or `show OUT`: "
-            "what is there.",
+            help="Benchmarks, one after the other, or single tasks, BENCHMARK/TASK; or `list`; or "
+            "`show OUT`: what is there.",
         ),
     ],
     out: Annotated[str | None, typer.Option("--out", help="A folder for all their parts.")] = None,
