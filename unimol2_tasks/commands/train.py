@@ -10,14 +10,21 @@ from unimol2_tasks.console import progress_bars
 
 
 def pretrain(
-    dataset: DatasetOption, out: OutOption, params: ParamsOption = None, assignments: SetOption = None
+    dataset: DatasetOption,
+    out: OutOption,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="A pretrained model to start from; default: fresh weights."),
+    ] = None,
+    params: ParamsOption = None,
+    assignments: SetOption = None,
 ) -> None:
     """Pretrain a network; run again after an interruption, it goes on from its newest checkpoint."""
     from unimol2_tasks.stages import pretrain as stage
 
     settings = read_params(params, assignments)
     with progress_bars():
-        ref = stage.run(settings, stage.PretrainInputs(dataset), out, Store())
+        ref = stage.run(settings, stage.PretrainInputs(dataset, model), out, Store())
     say(ref)
 
 

@@ -16,20 +16,31 @@ class PretrainInputs:
 
     dataset: str
     """A dataset's folder or `s3://` address."""
+    model: str | None = None
+    """A pretrained model whose weights it starts from; None: fresh weights."""
 
 
 def run(params: Params, inputs: PretrainInputs, out: str, store: Store = Store()) -> ArtifactRef:
     """Pretrain a network; an interrupted run goes on from its newest valid checkpoint.
 
     Raises:
-        UserError: The dataset is missing or damaged, or a parameter is impossible here.
+        UserError: The dataset or model is missing or damaged, or a parameter is impossible here.
         TrainingFailed: Training ended without a result.
     """
     dataset = store.fetch(inputs.dataset, "dataset")
+    model = None if inputs.model is None else store.fetch(inputs.model, "model")
+    parents = {"dataset": dataset.manifest.digest}
+    if model is not None:
+        parents["model"] = model.manifest.digest
     recipe = Recipe(
         "model",
         {"model": params.model.model_dump(mode="json"), "pretrain": determining(params.pretrain)},
-        {"dataset": dataset.manifest.digest},
+        parents,
     )
-    job = Job(kind="pretrain", dataset=dataset.path.absolute(), params=params)
+    job = Job(
+        kind="pretrain",
+        dataset=dataset.path.absolute(),
+        model=None if model is None else model.path.absolute(),
+        params=params,
+    )
     return train_artifact(job, params.pretrain, recipe, out, store)

@@ -31,10 +31,16 @@ def model_config(params: ModelParams) -> ModelConfig:
         raise ParameterError(f"model: {error}") from None
 
 
-def new_pretraining_model(params: ModelParams, seed: int) -> UniMol2ForPretraining:
-    """A network with fresh weights, the same for the same seed."""
+def new_pretraining_model(params: ModelParams, seed: int, model: Path | None = None) -> UniMol2ForPretraining:
+    """A network with fresh weights, the same for the same seed; or with those of `model`, its heads included.
+
+    A pretrained model brings its own configuration; of `params` only the dropouts apply then.
+    """
     torch.manual_seed(seed)
-    return UniMol2ForPretraining(model_config(params))
+    network = UniMol2ForPretraining(_config_of(params, model))
+    if model is not None:
+        load_weights(network, model / WEIGHTS)
+    return network
 
 
 def new_property_model(
@@ -44,15 +50,18 @@ def new_property_model(
 
     A pretrained model brings its own configuration; of `params` only the dropouts apply then.
     """
-    config = model_config(params) if model is None else read_config(model / WEIGHTS)
-    if model is not None:
-        dropouts = {name: value for name, value in params.overrides().items() if name.endswith("dropout")}
-        config = ModelConfig.from_dict(config.to_dict() | dropouts)
     torch.manual_seed(seed)
-    network = _property_model(config, targets, head_dropout)
+    network = _property_model(_config_of(params, model), targets, head_dropout)
     if model is not None:
         load_weights(network, model / WEIGHTS, part="backbone")
     return network
+
+
+def _config_of(params: ModelParams, model: Path | None) -> ModelConfig:
+    if model is None:
+        return model_config(params)
+    dropouts = {name: value for name, value in params.overrides().items() if name.endswith("dropout")}
+    return ModelConfig.from_dict(read_config(model / WEIGHTS).to_dict() | dropouts)
 
 
 def _property_model(config: ModelConfig, targets: Targets, head_dropout: float = 0.0) -> UniMol2ForProperties:

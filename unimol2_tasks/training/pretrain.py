@@ -62,7 +62,8 @@ def pretrain(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> No
     train, valid = dataset.indices("train"), dataset.indices("valid")[: params.validation_molecules]
     if not len(train):
         raise UserError(f"{job.dataset}: the train split is empty; prepare more molecules")
-    objective = PretrainingObjective(new_pretraining_model(job.params.model, params.seed), params)
+    model = new_pretraining_model(job.params.model, params.seed, job.model)
+    objective = PretrainingObjective(model, params)
     trained = prepare_training(objective, params, device, params.warmup_steps, params.steps, run)
     samples = PretrainingSamples(dataset, params)
     batches = _validation_batches(valid, params)

@@ -11,7 +11,8 @@ import pytest
 from unimol2_model import ModelConfig
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import Store
-from unimol2_tasks.params import Params
+from unimol2_tasks.params import Params, parse_params
+from unimol2_tasks.stages import pretrain
 from unimol2_tasks.training.job import RunFolder, read_json
 from unimol2_tasks.training.network import load_pretrained
 
@@ -186,3 +187,19 @@ def test_a_run_measures_itself(runs: dict[str, RunFolder]) -> None:
     assert speed["molecules_per_second"] > 0
     assert speed["tflops"] > 0
     assert 0 <= speed["data_wait_share"] < 1
+
+
+def test_a_pretrained_model_is_where_another_training_can_start(
+    tiny_model: ArtifactRef, tiny_dataset: ArtifactRef, tiny_params: Params, tmp_path: Path
+) -> None:
+    # A step of no size: what is judged after it is the model itself, and its configuration.
+    values = tiny_params.model_dump()
+    values["model"] |= {"blocks": 1}
+    values["pretrain"] |= {"steps": 1, "warmup_steps": 0, "learning_rate": 1e-12, "ranks": 1}
+    inputs = pretrain.PretrainInputs(tiny_dataset.uri, tiny_model.uri)
+    continued = pretrain.run(parse_params(values), inputs, str(tmp_path / "continued"))
+    before, after = Store().fetch(tiny_model.uri), Store().fetch(continued.uri)
+    assert _curve(after.path, "valid/loss")[-1] == pytest.approx(
+        _curve(before.path, "valid/loss")[-1], rel=1e-5
+    )
+    assert after.manifest.parents == {"dataset": tiny_dataset.digest, "model": tiny_model.digest}
