@@ -16,6 +16,7 @@ from unimol2_tasks.commands.options import (
 from unimol2_tasks.commands.scaling_plan import LawOption, plan
 from unimol2_tasks.console import console, progress_bars
 from unimol2_tasks.errors import UserError
+from unimol2_tasks.params import Counted
 
 scaling_app = typer.Typer(
     no_args_is_help=True,
@@ -50,6 +51,13 @@ def fit(
             help="A model that the law is judged on, and that has no part in the fit; may be repeated."
         ),
     ] = None,
+    counted: Annotated[
+        Counted,
+        typer.Option(
+            help="What M counts: all parameters, or those of the blocks, without embeddings and heads, which "
+            "are most of a network below a million."
+        ),
+    ] = "all",
     skip_steps: Annotated[
         int, typer.Option(min=0, help="Steps at the start of each curve that do not count.")
     ] = 0,
@@ -68,6 +76,7 @@ def fit(
     inputs = stage.ScalingInputs(
         models=models,
         held_out=held_out or (),
+        counted=counted,
         skip_steps=skip_steps,
         test_from_step=test_from_step,
         bootstrap=bootstrap,
@@ -88,7 +97,9 @@ def report(
 
 @scaling_app.command()
 def predict(
-    millions: Annotated[float, typer.Option(help="Parameters of the network, in millions.")],
+    millions: Annotated[
+        float, typer.Option(help="Parameters of the network, in millions, counted as the law does.")
+    ],
     steps: Annotated[float, typer.Option(help="Optimiser steps.")],
     law: LawOption = None,
 ) -> None:

@@ -14,7 +14,7 @@ from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.commands.options import ParamsOption, SetOption, read_params
 from unimol2_tasks.commands.plan import PeakOption, UtilisationOption, law_scope, molecule_sizes
 from unimol2_tasks.errors import UserError
-from unimol2_tasks.params import ModelParams, Params
+from unimol2_tasks.params import Counted, ModelParams, Params
 from unimol2_tasks.planning.peaks import A100_TFLOPS, ASSUMED_UTILISATION
 
 # What needs PyTorch or SciPy is imported where it is used: no other command should wait for it.
@@ -61,9 +61,10 @@ def plan(
     settings = read_params(params, assignments)
     sizes = molecule_sizes(settings, dataset, atoms)
     speed = _flops_per_second(settings, sizes, rate, peak_tflops, utilisation)
+    scope = law_scope(law)
     budget = Budget(gpu_hours, speed, settings.pretrain.batch_size)
     try:
-        made = plan_budget(budget, _candidates(settings, sizes), law_scope(law))
+        made = plan_budget(budget, _candidates(settings, sizes, scope.counted), scope)
     except ValueError as error:
         raise UserError(f"scaling plan: {error}") from None
     replicas = [] if law is None else read_replicas(Store().fetch(law, "law").path)
@@ -71,7 +72,7 @@ def plan(
         values = asdict(made) | {"interval": _interval(made, replicas), "warnings": _warnings(made)}
         typer.echo(json.dumps(values, indent=1))
     else:
-        Console().print(_tables(made, gpu_hours, replicas))
+        Console().print(_tables(made, gpu_hours, replicas, scope.counted))
 
 
 def _flops_per_second(
@@ -95,24 +96,27 @@ def _flops_per_second(
     return tflops * 1e12 * utilisation
 
 
-def _candidates(params: Params, sizes: "MoleculeSizes") -> "list[Candidate]":
+def _candidates(params: Params, sizes: "MoleculeSizes", counted: Counted) -> "list[Candidate]":
     from unimol2_tasks.planning.budget import Candidate
     from unimol2_tasks.stages.study import ladder
     from unimol2_tasks.training.network import model_config
 
     if params.study.sizes:
-        return [Candidate.of(rung.name, model_config(rung.params.model), sizes) for rung in ladder(params)]
-    return [Candidate.of(preset, model_config(ModelParams(preset=preset)), sizes) for preset in _PRESETS]
+        networks = {rung.name: rung.params.model for rung in ladder(params)}
+    else:
+        networks = {preset: ModelParams(preset=preset) for preset in _PRESETS}
+    return [Candidate.of(name, model_config(model), sizes, counted) for name, model in networks.items()]
 
 
-def _tables(made: "BudgetPlan", gpu_hours: float, replicas: "Sequence[Replica]") -> Group:
+def _tables(made: "BudgetPlan", gpu_hours: float, replicas: "Sequence[Replica]", counted: Counted) -> Group:
     table = Table(
         title=f"{gpu_hours:g} GPU hours, spent on one size each",
         title_justify="left",
         caption="* the best; a size without a name lies between the candidates",
         caption_justify="left",
     )
-    for column in ("size", "parameters", "molecules / s / GPU", "steps", "loss"):
+    parameters = "parameters" if counted == "all" else "parameters of blocks"
+    for column in ("size", parameters, "molecules / s / GPU", "steps", "loss"):
         table.add_column(column, justify="right")
     for one in made.spendings:
         mark = " *" if one is made.optimum else ""

@@ -11,10 +11,11 @@ from unimol2_tasks.params.launch import KubernetesParams, LaunchParams, SlurmPar
 from unimol2_tasks.params.prepare import PrepareParams, SplitKind
 from unimol2_tasks.params.search import Range, SearchParams
 from unimol2_tasks.params.section import Section
-from unimol2_tasks.params.study import StudyParams
+from unimol2_tasks.params.study import Counted, StudyParams
 from unimol2_tasks.params.training import ModelParams, PretrainParams, TrainingParams
 
 __all__ = [
+    "Counted",
     "EvaluateParams",
     "FinetuneParams",
     "KubernetesParams",

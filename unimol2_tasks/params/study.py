@@ -1,9 +1,14 @@
 """Parameters of a scaling study."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from unimol2_tasks.params.section import Section
 from unimol2_tasks.params.training import ModelParams
+
+Counted = Literal["all", "blocks"]
+"""Which parameters of a network are its size."""
 
 
 class StudyParams(Section):
@@ -12,6 +17,11 @@ class StudyParams(Section):
     sizes: tuple[ModelParams, ...] = Field((), description="The networks, in any order.")
     held_out: int = Field(
         1, ge=1, description="How many of the largest are predicted, and have no part in the fit."
+    )
+    counted: Counted = Field(
+        "all",
+        description="What M of the law counts. all: every parameter (the paper); blocks: without embeddings "
+        "and heads, which hardly grow and are most of a network below a million.",
     )
     skip_steps: int = Field(
         0, ge=0, description="Steps at the start of each curve that do not count (the paper: 200,000)."

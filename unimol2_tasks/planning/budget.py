@@ -7,6 +7,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from unimol2_model import ModelConfig
+from unimol2_tasks.params import Counted
 from unimol2_tasks.planning.cost import molecule_flops
 from unimol2_tasks.planning.prediction import LawScope, doubts_of
 from unimol2_tasks.planning.sizes import MoleculeSizes
@@ -21,13 +22,16 @@ class Candidate:
 
     name: str
     parameters: int
+    """Counted as the law counts them."""
     flops: float
     """Operations of one molecule in a training step."""
 
     @classmethod
-    def of(cls, name: str, config: ModelConfig, sizes: MoleculeSizes) -> "Candidate":
+    def of(
+        cls, name: str, config: ModelConfig, sizes: MoleculeSizes, counted: Counted = "all"
+    ) -> "Candidate":
         """Count what a network takes on molecules of these sizes."""
-        return cls(name, count_parameters(config), molecule_flops(config, sizes.counts, False))
+        return cls(name, count_parameters(config, counted), molecule_flops(config, sizes.counts, False))
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,8 @@ def make_plan(params: Params, sizes: MoleculeSizes, machine: Machine, scope: Law
     flops = molecule_flops(config, sizes.counts, training.checkpoint_activations)
     speed = _speed(params, machine, flops)
     chosen = rank_memory(*needed)
-    loss = predict_loss(scope, parameters / 1e6, training.steps, training.batch_size)
+    size = count_parameters(config, scope.counted) / 1e6
+    loss = predict_loss(scope, size, training.steps, training.batch_size)
     return Plan(
         preset=params.model.preset,
         parameters=parameters,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from unimol2_tasks.params import Counted
 from unimol2_tasks.scaling.law import ScalingLaw
 
 _PAPER_SIZES = (43.7, 310.1)
@@ -26,6 +27,8 @@ class LawScope:
     """First and last optimiser step; None: not recorded."""
     batch_size: int | None
     """Molecules per step; None: not recorded. The law counts steps, not molecules."""
+    counted: Counted = "all"
+    """Which parameters are the size of a network."""
 
     @classmethod
     def paper(cls) -> Self:
@@ -42,6 +45,7 @@ class LawScope:
             (min(sizes), max(sizes)),
             None if steps is None else (min(steps), max(steps)),
             fit.get("batch_size"),
+            fit.get("counted", "all"),
         )
 
 
@@ -62,7 +66,7 @@ def predict_loss(scope: LawScope, millions: float, steps: int, batch_size: int) 
 
     Args:
         scope: the law.
-        millions: parameters of the network, in millions.
+        millions: parameters of the network, in millions, counted as the law counts them.
         steps: optimiser steps.
         batch_size: molecules per step.
     """

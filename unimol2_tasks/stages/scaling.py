@@ -3,14 +3,16 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from unimol2_model import ModelConfig
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import LocalArtifact, Recipe, Store
 from unimol2_tasks.errors import UserError
-from unimol2_tasks.params import StudyParams
+from unimol2_tasks.params import Counted, StudyParams
 from unimol2_tasks.scaling.alternatives import alternatives, extrapolations, last_part
 from unimol2_tasks.scaling.determination import judge_terms
 from unimol2_tasks.scaling.fit import FittedLaw, fit_scaling_law
@@ -20,8 +22,10 @@ from unimol2_tasks.scaling.points import CurvePoint
 from unimol2_tasks.scaling.resampling import Replica, intervals_of, prediction_interval, resample
 from unimol2_tasks.stages.curves import read_curve
 from unimol2_tasks.stages.scaling_results.law_files import Part, write_fit, write_points, write_replicas
+from unimol2_tasks.training.network import CONFIG
+from unimol2_tasks.training.size import count_parameters
 
-_SETTINGS = ("skip_steps", "test_from_step", "seed", "starts", "bootstrap")
+_SETTINGS = ("counted", "skip_steps", "test_from_step", "seed", "starts", "bootstrap")
 _ALIKE = ("batch_size", "steps", "learning_rate", "warmup_steps")
 """Parameters of pretraining that a loss after so many steps depends on, besides the size."""
 _JUDGED_SHARE = 1 / 8
@@ -36,6 +40,8 @@ class ScalingInputs:
     """Pretrained models of at least two sizes."""
     held_out: Sequence[str] = ()
     """Models that the law is judged on, and that have no part in the fit."""
+    counted: Counted = "all"
+    """Which parameters are the size of a network."""
     skip_steps: int = 0
     """Steps at the start of each curve that do not count (the paper: 200,000)."""
     test_from_step: int | None = None
@@ -147,8 +153,8 @@ def _pretrained_with(model: LocalArtifact) -> dict[str, Any]:
 def _read_curves(
     models: Sequence[LocalArtifact], held_out: Sequence[LocalArtifact], inputs: ScalingInputs
 ) -> _Curves:
-    measured = [point for model in models for point in _points(model)]
-    kept = [_points(model) for model in held_out]
+    measured = [point for model in models for point in _points(model, inputs.counted)]
+    kept = [_points(model, inputs.counted) for model in held_out]
     return _Curves(
         fitted=[point for point in measured if point.steps > inputs.skip_steps],
         skipped=[point for point in measured if point.steps <= inputs.skip_steps],
@@ -157,11 +163,11 @@ def _read_curves(
     )
 
 
-def _points(model: LocalArtifact) -> list[CurvePoint]:
+def _points(model: LocalArtifact, counted: Counted) -> list[CurvePoint]:
     steps, losses = read_curve(model.path, "valid/loss")
-    metrics = json.loads((model.path / "metrics.json").read_text(encoding="utf-8"))
+    size = _parameters(model.path, counted) / 1e6
     points = [
-        CurvePoint(run=model.uri, millions=metrics["parameters"] / 1e6, steps=step, loss=loss)
+        CurvePoint(run=model.uri, millions=size, steps=step, loss=loss)
         for step, loss in zip(steps, losses, strict=True)
         # The untrained network's loss at step 0 is no part of a power law of steps.
         if step > 0
@@ -172,6 +178,13 @@ def _points(model: LocalArtifact) -> list[CurvePoint]:
             "leave it out"
         )
     return points
+
+
+def _parameters(model: Path, counted: Counted) -> int:
+    if counted == "all":
+        return int(json.loads((model / "metrics.json").read_text(encoding="utf-8"))["parameters"])
+    config = ModelConfig.from_dict(json.loads((model / CONFIG).read_text(encoding="utf-8")))
+    return count_parameters(config, counted)
 
 
 def _judged(curve: list[CurvePoint], test_from_step: int | None) -> list[CurvePoint]:
@@ -199,6 +212,7 @@ def _describe(
         "intervals": intervals_of(replicas) if replicas else {},
         "terms": [asdict(term) for term in terms],
         "metrics": fitted.metrics,
+        "counted": inputs.counted,
         "sizes": fitted.sizes,
         "steps": [min(steps), max(steps)],
         "agreeing_starts": fitted.agreeing_starts,

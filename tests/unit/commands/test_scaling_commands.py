@@ -94,3 +94,24 @@ def test_what_cannot_be_is_refused(words: list[str], message: str) -> None:
     done = scaling(*words)
     assert isinstance(done.exception, UserError), done.output
     assert message in str(done.exception)
+
+
+def test_a_plan_counts_parameters_as_its_law_does(law: str, tmp_path: Path) -> None:
+    whole = json.loads(scaling("plan", "--gpu-hours", "5000", "--law", law, "--json").stdout)
+    facts = json.loads((Path(law) / "law.json").read_text())
+    store, out = Store(), str(tmp_path / "of-blocks")
+    with store.draft(out) as draft:
+        write_fit(draft, facts | {"counted": "blocks"})
+        write_replicas(draft, [])
+        store.publish(draft, out, Recipe("law", {"counted": "blocks"}))
+    blocks = json.loads(scaling("plan", "--gpu-hours", "5000", "--law", out, "--json").stdout)
+    pairs = [
+        (one["millions"], other["millions"])
+        for one, other in zip(
+            (one for one in blocks["spendings"] if one["name"]),
+            (one for one in whole["spendings"] if one["name"]),
+            strict=True,
+        )
+    ]
+    assert all(0.9 * all_of_it < part < all_of_it for part, all_of_it in pairs)
+    assert "parameters of blocks" in scaling("plan", "--gpu-hours", "5000", "--law", out).stdout

@@ -9,12 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from unimol2_model import ModelConfig, UniMol2ForPretraining
 from unimol2_tasks.artifacts.store import Recipe, Store
 from unimol2_tasks.errors import UserError
+from unimol2_tasks.planning.prediction import LawScope
 from unimol2_tasks.scaling.law import ScalingLaw
 from unimol2_tasks.stages import scaling
 from unimol2_tasks.stages.scaling_results import report as study_report
 from unimol2_tasks.stages.scaling_results.law_files import read_fit, read_points, read_replicas
+from unimol2_tasks.stages.scaling_results.tables import study_tables
+from unimol2_tasks.training.network import write_config
+from unimol2_tasks.training.size import count_parameters
 
 LAW = ScalingLaw(0.08, -0.5, 12.0, -0.4, 0.3, -0.1)
 SIZES = {"small": 0.04, "middle": 0.08, "large": 0.15, "larger": 0.26}
@@ -28,6 +33,7 @@ def publish_model(
     factor: float = 1.0,
     measured: Sequence[int] = STEPS,
     dataset: str = "sha256:one",
+    config: ModelConfig | None = None,
     **pretrain: Any,
 ) -> str:
     """A model of which only the curve and the size are there."""
@@ -41,6 +47,8 @@ def publish_model(
                 loss = LAW.predict(millions, max(step, 1)) * factor * np.exp(0.003 * rng.normal())
                 writer.writerow([step, float(loss)])
         (draft / "metrics.json").write_text(json.dumps({"parameters": millions * 1e6}))
+        if config is not None:
+            write_config(draft, config)
         recipe = Recipe("model", {"pretrain": PRETRAIN | pretrain}, {"dataset": dataset})
         return store.publish(draft, str(out), recipe).uri
 
@@ -101,6 +109,30 @@ def test_a_finished_fit_is_found_again(fitted: Path, models: dict[str, str]) -> 
     before = (fitted / "law.json").stat().st_mtime_ns
     assert fit(models, ["largest"], fitted.parent) == fitted
     assert (fitted / "law.json").stat().st_mtime_ns == before
+
+
+def test_the_blocks_alone_can_be_what_is_counted(tmp_path: Path) -> None:
+    shapes = [{"atom_dim": 16 * n, "ffn_dim": 16 * n, "heads": n, "pair_dim": 8 * n} for n in (1, 2, 3, 4)]
+    configs = [ModelConfig.from_dict(ModelConfig.preset("tiny").to_dict() | shape) for shape in shapes]
+    places = [tmp_path / str(number) for number in range(len(configs))]
+    models = [
+        publish_model(place, count_parameters(config) / 1e6, config=config)
+        for place, config in zip(places, configs, strict=True)
+    ]
+    inputs = scaling.ScalingInputs(models, counted="blocks", skip_steps=1000, starts=4, bootstrap=0)
+    law = Path(scaling.run(inputs, str(tmp_path / "law")).uri)
+    blocks = [
+        sum(
+            weight.numel()
+            for name, weight in UniMol2ForPretraining(config).named_parameters()
+            if ".blocks." in name
+        )
+        for config in configs
+    ]
+    assert read_fit(law)["sizes"] == [count / 1e6 for count in blocks]
+    assert LawScope.of_fit(read_fit(law)).counted == "blocks"
+    tables = {table.title: table for table in study_tables(read_fit(law))}
+    assert "millions of parameters of the blocks" in tables["L(M, S, C) = a·M^b + c·S^d + e·C^f"].note
 
 
 def test_a_model_is_not_fitted_and_held_out(models: dict[str, str], tmp_path: Path) -> None:

@@ -94,8 +94,9 @@ def _constants(fit: Mapping[str, Any]) -> Table:
         (name, f"{value:.4g}", _interval(intervals[name]) if intervals else _NONE)
         for name, value in fit["constants"].items()
     )
+    counted = "parameters of the blocks" if fit.get("counted") == "blocks" else "parameters"
     note = (
-        f"M in millions of parameters, S in optimiser steps, C = M·S. {fit['agreeing_starts']} of "
+        f"M in millions of {counted}, S in optimiser steps, C = M·S. {fit['agreeing_starts']} of "
         f"{fit['starts']} starts of the fit end in the same place. Intervals: refits to curves drawn with "
         "replacement, in blocks of neighbouring steps, because neighbouring losses are not independent."
     )
