@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from unimol2_tasks.artifacts.spreadsheets import guarded, unguarded
 from unimol2_tasks.errors import ArtifactError, UserError
 
 SUFFIXES = (".csv", ".parquet")
@@ -38,6 +39,9 @@ def refuse_other_suffixes(out: str) -> None:
 def write_pieces(path: Path, columns: Mapping[str, pl.DataType], pieces: Iterable[pl.DataFrame]) -> None:
     """Write a table as it comes; also one without rows has its columns.
 
+    In a CSV file, text that a spreadsheet would take for a formula gets an apostrophe in front, which
+    `read_pieces` removes.
+
     Args:
         path: A `.csv` or `.parquet` file.
         columns: Names and types of the columns of every piece.
@@ -48,7 +52,7 @@ def write_pieces(path: Path, columns: Mapping[str, pl.DataType], pieces: Iterabl
         with path.open("wb") as stream:
             empty.write_csv(stream)
             for piece in pieces:
-                piece.write_csv(stream, include_header=False)
+                piece.with_columns(guarded(pl.col(pl.String))).write_csv(stream, include_header=False)
         return
     schema = _arrow_schema(columns)
     with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
@@ -96,7 +100,8 @@ def _csv_pieces(
     )
     with opened() as stream, pyarrow.csv.open_csv(stream, reading, parsing, converting) as pieces:
         yield _frame(schema.empty_table())
-        yield from map(_frame, map(_as_table, pieces))
+        for piece in map(_frame, map(_as_table, pieces)):
+            yield piece.with_columns(unguarded(pl.col(pl.String)))
 
 
 def _arrow_schema(columns: Mapping[str, pl.DataType]) -> pa.Schema:

@@ -9,12 +9,11 @@ from typing import Self
 import polars as pl
 
 from unimol2_tasks.artifacts.schemas import REJECTS, validate
+from unimol2_tasks.artifacts.spreadsheets import guarded, unguarded
 from unimol2_tasks.chemistry.rejection import RejectionStage
 from unimol2_tasks.errors import ArtifactError
 
 _SCHEMA = {"row": pl.UInt64, "input": pl.String, "stage": pl.String, "reason": pl.String}
-_FORMULA = r"^[=+\-@\t\r']"
-"""How text begins that a spreadsheet would calculate (OWASP, CSV injection), or that looks escaped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +66,7 @@ class LedgerWriter:
         if ordered[0].row <= self._last_row:
             raise ArtifactError(f"{self._path}: row {ordered[0].row} comes after row {self._last_row}")
         frame = validate(rejects_frame(ordered), REJECTS, self._path.name)
-        text = pl.col("input")
-        escaped = pl.when(text.str.contains(_FORMULA)).then("'" + text).otherwise(text)
-        frame.with_columns(input=escaped).write_csv(self._file, include_header=False)
+        frame.with_columns(guarded(pl.col("input"))).write_csv(self._file, include_header=False)
         self.first += ordered[: max(self._remember - len(self.first), 0)]
         self._last_row = ordered[-1].row
         self.rows += len(ordered)
@@ -94,5 +91,5 @@ def read_ledger(path: Path) -> list[Reject]:
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ArtifactError(f"{path}: no reject ledger: {error}") from None
     texts = frame.with_columns(pl.col(pl.String).fill_null(""))
-    rows = validate(texts, REJECTS, str(path)).with_columns(pl.col("input").str.strip_prefix("'"))
+    rows = validate(texts, REJECTS, str(path)).with_columns(unguarded(pl.col("input")))
     return [Reject(*values) for values in rows.rows()]

@@ -54,6 +54,17 @@ def test_other_programs_read_the_same(tmp_path: Path) -> None:
     assert [row["prediction:gap, eV"] for row in rows] == ["", "1.5", "1e-300"]
 
 
+@pytest.mark.parametrize("formula", ['=HYPERLINK("http://x")', "+A1", "-2+A1", "@SUM(A1)", "\tx", "'quoted"])
+def test_a_spreadsheet_finds_no_formula_and_the_table_reads_as_it_was(tmp_path: Path, formula: str) -> None:
+    frame = FRAME.with_columns(id=pl.lit(formula), reason=pl.lit(formula))
+    for name in ("t.csv", "t.parquet"):
+        write_pieces(tmp_path / name, TYPES, [frame])
+        assert_frame_equal(read(tmp_path / name), frame)
+    with (tmp_path / "t.csv").open(newline="") as stream:
+        for row in csv.DictReader(stream):
+            assert row["id"] == row["reason"] == "'" + formula
+
+
 def test_a_good_table_passes() -> None:
     assert schema_of(FRAME.columns) is PREDICTIONS
     validate(FRAME, PREDICTIONS, "p.csv")
