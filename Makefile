@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
-.PHONY: setup demo test test-faults lint format bench bench-peers clean
+.PHONY: setup demo test test-faults lint format bench bench-peers audit clean
 
 setup: $(STAMP)
 
@@ -43,6 +43,12 @@ bench: setup
 # Makes the peer's environment on the first run; takes about twenty minutes.
 bench-peers: setup
 	$(BIN)/python benchmarks/against_unimol_tools.py
+
+# Asks for known holes in the pinned versions; needs the internet.
+audit: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit pip-licenses
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	$(BIN)/pip-licenses --from=mixed --summary
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .unimol2
