@@ -9,14 +9,16 @@ from uuid import UUID
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from unimol2_tasks.progress import Progress, listen
-
-# An update is a request to the API; more often nobody looks.
-_SECONDS_BETWEEN_UPDATES = 2.0
+from unimol2_tasks.settings import settings
 
 
 @contextmanager
 def progress_artifacts() -> Iterator[None]:
-    """Show every piece of work reported inside the block as a progress artifact of the current run."""
+    """Show every piece of work reported inside the block as a progress artifact of the current run.
+
+    An update is a request to the API: each piece of work has one per `progress_seconds` (a setting) at most.
+    """
+    pause = settings().progress_seconds
     artifacts: dict[str, UUID] = {}
     updated: dict[str, float] = {}
 
@@ -25,10 +27,7 @@ def progress_artifacts() -> Iterator[None]:
             return
         now = time.monotonic()
         finished = progress.done >= progress.total
-        if (
-            not finished
-            and now - updated.get(progress.work, -_SECONDS_BETWEEN_UPDATES) < _SECONDS_BETWEEN_UPDATES
-        ):
+        if not finished and now - updated.get(progress.work, -pause) < pause:
             return
         updated[progress.work] = now
         percent = 100.0 * progress.done / progress.total

@@ -1,10 +1,23 @@
 """The flow from two tables to a judged predictor and predictions."""
 
+from typing import Annotated
+
 from prefect import flow
 from pydantic import BaseModel
 
+from unimol2_flows.inputs import (
+    ArtifactPlace,
+    KeyedOut,
+    LabelColumns,
+    LabelledTable,
+    Launch,
+    LibraryOrNone,
+    Parameters,
+    Table,
+    asked,
+)
+from unimol2_flows.schedule import keyed, overtaken
 from unimol2_tasks.artifacts.manifest import ArtifactRef
-from unimol2_tasks.blocks import ArtifactStore, LaunchProfile
 from unimol2_tasks.params import Params
 from unimol2_tasks.tasks import (
     evaluate_predictor,
@@ -13,6 +26,11 @@ from unimol2_tasks.tasks import (
     prepare_dataset,
     pretrain_model,
 )
+
+Scratch = Annotated[
+    bool,
+    asked("Compare with scratch", "Also fine-tune without pretraining, to show what pretraining adds."),
+]
 
 
 class EndToEndResult(BaseModel):
@@ -29,33 +47,26 @@ class EndToEndResult(BaseModel):
 
 @flow(name="unimol2-end-to-end", flow_run_name="end to end into {out}", result_serializer="json")
 def end_to_end(
-    molecules: str,
-    labelled: str,
-    out: str,
-    library: str | None = None,
-    params: Params = Params(),
-    label_columns: list[str] | None = None,
-    compare_with_scratch: bool = True,
-    launch: LaunchProfile | None = None,
-    store: ArtifactStore | None = None,
+    molecules: Table,
+    labelled: LabelledTable,
+    out: KeyedOut,
+    library: LibraryOrNone = None,
+    params: Parameters = Params(),
+    label_columns: LabelColumns = None,
+    compare_with_scratch: Scratch = True,
+    launch: Launch = None,
+    store: ArtifactPlace = None,
 ) -> EndToEndResult:
     """Prepare, pretrain, fine-tune, evaluate and predict.
 
-    Started again with the same inputs it serves finished steps from the cache and resumes an
-    interrupted training from its newest checkpoint.
-
-    Args:
-        molecules: Table of molecules for pretraining, local or `s3://`.
-        labelled: Table of molecules with measured or computed labels.
-        out: A folder or `s3://` prefix; every artifact goes below it.
-        library: Table to predict at the end; none: no prediction.
-        params: All parameters.
-        label_columns: Columns to learn; none: all numeric ones.
-        compare_with_scratch: Also fine-tune without pretraining, to show what pretraining adds.
-        launch: How training is launched; none: as `params` says.
-        store: How S3 is reached; none: as the environment says.
+    Started again with the same inputs it serves finished steps from the cache and resumes an interrupted
+    training from its newest checkpoint. Every artifact goes below `out`; without a library nothing is
+    predicted. A scheduled run whose work a later one has done ends as skipped.
     """
+    if (skipped := overtaken()) is not None:
+        return skipped  # type: ignore[no-any-return]
     params = params if launch is None else launch.apply(params)
+    out = keyed(out, params, store, molecules, labelled, library)
     unlabelled = prepare_dataset(molecules, f"{out}/molecules", params, label_columns=[], store=store)
     dataset = prepare_dataset(labelled, f"{out}/labelled", params, label_columns=label_columns, store=store)
     model = pretrain_model(unlabelled, f"{out}/model", params, store)

@@ -2,8 +2,9 @@
 
 from prefect import flow
 
+from unimol2_flows.inputs import ArtifactPlace, Launch, Model, Out, Parameters, Table
 from unimol2_tasks.artifacts.manifest import ArtifactRef
-from unimol2_tasks.blocks import ArtifactStore, LaunchProfile
+from unimol2_tasks.blocks import reference
 from unimol2_tasks.params import Params
 from unimol2_tasks.tasks import prepare_dataset, pretrain_model
 
@@ -14,21 +15,18 @@ from unimol2_tasks.tasks import prepare_dataset, pretrain_model
     result_serializer="json",
 )
 def pretrain(
-    table: str,
-    out: str,
-    params: Params = Params(),
-    launch: LaunchProfile | None = None,
-    store: ArtifactStore | None = None,
+    table: Table,
+    out: Out,
+    params: Parameters = Params(),
+    launch: Launch = None,
+    store: ArtifactPlace = None,
+    model: Model = None,
 ) -> ArtifactRef:
     """Prepare molecules and pretrain a network on them.
 
-    Args:
-        table: CSV, TSV or SMILES file, local or `s3://`.
-        out: A folder or `s3://` prefix; the dataset and the model go below it.
-        params: Parameters; `prepare`, `model` and `pretrain` count here.
-        launch: How training is launched; none: as `params` says.
-        store: How S3 is reached; none: as the environment says.
+    The dataset and the model go below `out`. Of the parameters `prepare`, `model` and `pretrain` count.
     """
     params = params if launch is None else launch.apply(params)
     dataset = prepare_dataset(table, f"{out}/dataset", params, label_columns=[], store=store)
-    return pretrain_model(dataset, f"{out}/model", params, store)
+    start = None if model is None else reference(model, "model", store)
+    return pretrain_model(dataset, f"{out}/model", params, store, start)

@@ -1,13 +1,20 @@
 """The flow of the scaling study."""
 
+from typing import Annotated
+
 from prefect import flow
 from pydantic import BaseModel
 
+from unimol2_flows.inputs import ArtifactPlace, Launch, Out, Parameters, TableOrNone, asked
 from unimol2_tasks.artifacts.manifest import ArtifactRef
-from unimol2_tasks.blocks import ArtifactStore, LaunchProfile, store_of
-from unimol2_tasks.params import Params
+from unimol2_tasks.blocks import reference
 from unimol2_tasks.stages.study import ladder, model_place
 from unimol2_tasks.tasks import fit_scaling_law, prepare_dataset, pretrain_model, report_scaling_study
+
+Prepared = Annotated[
+    str | None,
+    asked("Dataset", "In place of a table: address of a dataset that is prepared already.", min_length=1),
+]
 
 
 class StudyResult(BaseModel):
@@ -22,25 +29,19 @@ class StudyResult(BaseModel):
 
 @flow(name="unimol2-scaling", flow_run_name="scaling study into {out}", result_serializer="json")
 def scaling(
-    out: str,
-    params: Params,
-    table: str | None = None,
-    dataset: str | None = None,
-    launch: LaunchProfile | None = None,
-    store: ArtifactStore | None = None,
+    out: Out,
+    params: Parameters,
+    table: TableOrNone = None,
+    dataset: Prepared = None,
+    launch: Launch = None,
+    store: ArtifactPlace = None,
 ) -> StudyResult:
     """Pretrain a ladder of sizes on the same molecules, and predict the largest from the smaller ones.
 
     Started again with the same inputs it serves finished models from the cache and resumes an interrupted
     training from its newest checkpoint. One network is trained at a time: they would share the machine.
-
-    Args:
-        out: A folder or `s3://` prefix; dataset, models, law and report go below it.
-        params: Parameters; `prepare`, `model`, `pretrain` and `study` count here.
-        table: Molecules: a table, local or `s3://`.
-        dataset: In place of a table, a dataset that is prepared already.
-        launch: How training is launched; none: as `params` says.
-        store: How S3 is reached; none: as the environment says.
+    Dataset, models, law and report go below `out`. Of the parameters `prepare`, `model`, `pretrain` and
+    `study` count. The molecules are a table or a dataset, not both.
 
     Raises:
         ValueError: Both table and dataset are given, or neither.
@@ -50,7 +51,7 @@ def scaling(
     params = params if launch is None else launch.apply(params)
     rungs = ladder(params)
     if dataset is not None:
-        molecules = store_of(store).fetch(dataset, "dataset").ref
+        molecules = reference(dataset, "dataset", store)
     else:
         molecules = prepare_dataset(str(table), f"{out}/dataset", params, label_columns=[], store=store)
     models = {

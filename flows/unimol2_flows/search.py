@@ -4,8 +4,19 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import BaseModel
 
+from unimol2_flows.inputs import (
+    ArtifactPlace,
+    LabelColumns,
+    LabelledTable,
+    Launch,
+    Model,
+    Out,
+    Parameters,
+    SmilesColumn,
+    Work,
+)
 from unimol2_tasks.artifacts.manifest import ArtifactRef
-from unimol2_tasks.blocks import ArtifactStore, LaunchProfile, reference, store_of
+from unimol2_tasks.blocks import place, reference, store_of
 from unimol2_tasks.params import Params
 from unimol2_tasks.stages import search as stage
 from unimol2_tasks.tasks import finetune_predictor, prepare_dataset, show_trials, trials_on_task_runner
@@ -22,29 +33,20 @@ class SearchResult(BaseModel):
 
 @flow(name="unimol2-search", flow_run_name="search on {table}", result_serializer="json")
 def search(
-    table: str,
-    out: str,
-    model: str | None = None,
-    params: Params = Params(),
-    smiles_column: str | None = None,
-    label_columns: list[str] | None = None,
-    launch: LaunchProfile | None = None,
-    store: ArtifactStore | None = None,
+    table: LabelledTable,
+    out: Out,
+    model: Model = None,
+    params: Parameters = Params(),
+    smiles_column: SmilesColumn = None,
+    label_columns: LabelColumns = None,
+    launch: Launch = None,
+    store: ArtifactPlace = None,
 ) -> SearchResult:
     """Prepare labelled molecules, fine-tune with many parameters, and keep the best predictor.
 
-    Started again with the same inputs it goes on: trials that have ended are not trained again.
-
-    Args:
-        table: CSV or TSV file with labels, local or `s3://`.
-        out: A folder or `s3://` prefix; the dataset, the search and the predictor go below it.
-        model: A pretrained model's folder or address; none: from scratch.
-        params: Parameters; `prepare`, `finetune` and `search` count here; `search.parallel` says how many
-            trials are trained at the same time.
-        smiles_column: Column with SMILES; none: guessed where unambiguous.
-        label_columns: Columns to learn; none: all numeric ones.
-        launch: How training is launched; none: as `params` says.
-        store: How S3 is reached; none: as the environment says.
+    Started again with the same inputs it goes on: trials that have ended are not trained again. The dataset,
+    the search and the predictor go below `out`. Of the parameters `prepare`, `finetune` and `search` count;
+    `search.parallel` says how many trials are trained at the same time.
     """
     params = params if launch is None else launch.apply(params)
     pretrained = None if model is None else reference(model, "model", store)
@@ -65,12 +67,12 @@ def search(
 )
 def search_on_task_runner(
     dataset: ArtifactRef,
-    out: str,
+    out: Out,
     model: ArtifactRef | None = None,
-    params: Params = Params(),
+    params: Parameters = Params(),
     refit: str | None = None,
-    store: ArtifactStore | None = None,
-    work: str | None = None,
+    store: ArtifactPlace = None,
+    work: Work = None,
 ) -> ArtifactRef:
     """The same search, its trials shared out by the flow's own task runner.
 
@@ -88,7 +90,7 @@ def search_on_task_runner(
     places = store_of(store)
     labelled = places.fetch(dataset.uri, "dataset", dataset.digest).uri
     pretrained = None if model is None else places.fetch(model.uri, "model", model.digest).uri
-    inputs = stage.SearchInputs(labelled, pretrained, refit)
-    found = stage.run(params, inputs, out, places, trials_on_task_runner, work)
+    inputs = stage.SearchInputs(labelled, pretrained, None if refit is None else place(refit, store))
+    found = stage.run(params, inputs, place(out, store), places, trials_on_task_runner, work)
     show_trials(found, store)
     return found

@@ -28,7 +28,7 @@ from unimol2_tasks.params import Params
 Run = Callable[..., subprocess.CompletedProcess[str]]
 BIN = Path(sys.executable).parent
 BUCKET = "unimol2"
-_SERVER_START_SECONDS = 120.0
+_SERVER_START_SECONDS = 300.0
 
 
 @pytest.fixture(scope="session")

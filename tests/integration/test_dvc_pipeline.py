@@ -20,6 +20,7 @@ STAGES = ["prepare-molecules", "prepare-labelled", "pretrain", "finetune", "eval
 def project(dvc_project: Path, project_root: Path, tiny_table: Path, tiny_params: Params) -> Path:
     """The project's pipeline over tiny tables and parameters, committed."""
     shutil.copy(project_root / "dvc.yaml", dvc_project)
+    shutil.copytree(project_root / ".dvc" / "plots", dvc_project / ".dvc" / "plots")
     data = dvc_project / "data" / "demo"
     data.mkdir(parents=True)
     shutil.copy(tiny_table, data / "molecules.csv")
@@ -66,6 +67,12 @@ def test_a_project_reproduces_what_has_changed_and_nothing_else(
     assert "artifacts/predictor/metrics.json" in metrics
 
     parameters = yaml.safe_load((project / "params.yaml").read_text())
+    # What changes no artifact reruns nothing.
+    parameters["finetune"]["checkpoint_every"] = 3
+    parameters["prepare"]["unit_rows"] = 16
+    parameters["supervision"]["max_restarts"] = 1
+    (project / "params.yaml").write_text(yaml.safe_dump(parameters))
+    assert json.loads(run_command("dvc", "status", "--json", cwd=project).stdout) == {}
     parameters["finetune"]["learning_rate"] = 3e-3
     (project / "params.yaml").write_text(yaml.safe_dump(parameters))
     status = json.loads(run_command("dvc", "status", "--json", cwd=project).stdout)
@@ -83,6 +90,8 @@ def test_a_project_reproduces_what_has_changed_and_nothing_else(
         text = page.read_text()
         assert all(name in text for name in ("pretraining", "fine-tuning", "parity"))
         assert '"prediction:gap_eV"' in text
+        # A step without validation is no loss of 0.
+        assert text.count("datum['dvc_inferred_y_value'] !== ''") == 2
     # The memory-mapped copies of the datasets stay; of unfinished work there is none.
     assert [path.name for path in (project / "artifacts" / ".work").iterdir()] == ["arrow"]
 

@@ -1,11 +1,14 @@
+import asyncio
 import csv
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from prefect import flow
+from prefect import flow, task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.serializers import JSONSerializer
@@ -14,13 +17,13 @@ from prefect.states import State
 from unimol2_flows.end_to_end import EndToEndResult, end_to_end
 from unimol2_flows.prepare import prepare
 from unimol2_flows.pretrain import pretrain
-from unimol2_flows.reproduce import reproduce
 from unimol2_tasks.artifacts.manifest import MANIFEST, ArtifactRef
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.blocks import ArtifactStore, LaunchProfile
 from unimol2_tasks.errors import ArtifactError, ParameterError, TrainingFailed, UserError
 from unimol2_tasks.params import Params
 from unimol2_tasks.tasks import embed_table, predict_table, prepare_dataset
+from unimol2_tasks.tasks.repeating import worth_repeating
 
 pytestmark = pytest.mark.usefixtures("prefect_home")
 STEPS = ["molecules", "labelled", "model", "predictor", "report", "predictions.csv"]
@@ -62,12 +65,11 @@ def first_run(arguments: dict[str, Any]) -> State[EndToEndResult]:
 
 
 @pytest.fixture(scope="module")
-def third_run(first_run: State[EndToEndResult], arguments: dict[str, Any]) -> State[EndToEndResult]:
-    """After a second run, in which the stages found their work done and Prefect cached their answers."""
+def second_run(first_run: State[EndToEndResult], arguments: dict[str, Any]) -> State[EndToEndResult]:
     before = age(arguments["out"])
-    assert end_to_end(**arguments) == first_run.result()
+    again = end_to_end(**arguments, return_state=True)
     assert age(arguments["out"]) == before
-    return end_to_end(**arguments, return_state=True)
+    return again
 
 
 def states(run: State[Any]) -> list[str]:
@@ -121,20 +123,69 @@ def test_what_a_person_looks_at_is_on_the_server(first_run: State[EndToEndResult
     for key in ("unimol2-pretraining", "unimol2-fine-tuning", "unimol2-scores"):
         assert named[key].type == "table"
         assert json.loads(named[key].data, parse_constant=pytest.fail)
+    assert named["unimol2-pretraining-curve"].type == "image"
+    assert named["unimol2-pretraining-curve"].data.startswith("data:image/png;base64,")
+    assert "report/report.html)" in named["unimol2-report"].data
     progress = {artifact.description: artifact.data for artifact in artifacts if artifact.type == "progress"}
     assert set(progress.values()) == {100.0}
 
 
 def test_finished_work_is_served_from_the_cache(
-    first_run: State[EndToEndResult], third_run: State[EndToEndResult]
+    first_run: State[EndToEndResult], second_run: State[EndToEndResult]
 ) -> None:
-    assert states(third_run) == ["Cached"] * 6
-    assert third_run.result() == first_run.result()
+    assert states(second_run) == ["Cached"] * 6
+    assert second_run.result() == first_run.result()
 
 
-def test_results_are_small_json(third_run: State[EndToEndResult], prefect_home: Path) -> None:
+def test_artifacts_are_assets_with_what_they_were_made_of(
+    first_run: State[EndToEndResult], arguments: dict[str, Any], prefect_server: str
+) -> None:
+    out = f"file://{arguments['out']}"
+    made: dict[str, Any] = {}
+    deadline = time.monotonic() + 60
+    while len(made) < len(STEPS) and time.monotonic() < deadline:
+        events = httpx.post(
+            f"{prefect_server}/events/filter",
+            json={"filter": {"event": {"name": ["prefect.asset.materialization.succeeded"]}}, "limit": 50},
+        ).json()["events"]
+        found = {event["resource"]["prefect.resource.id"]: event for event in events}
+        made = {key: event for key, event in found.items() if key.startswith(out)}
+    assert sorted(made) == sorted(f"{out}/{step}" for step in STEPS)
+    sources = {
+        key.removeprefix(out): [
+            related["prefect.resource.id"].removeprefix(out)
+            for related in event["related"]
+            if related.get("prefect.resource.role") == "asset"
+        ]
+        for key, event in made.items()
+    }
+    assert sources["/molecules"] == [f"file://{arguments['molecules']}"]
+    assert sources["/model"] == ["/molecules"]
+    assert sorted(sources["/predictor"]) == ["/labelled", "/model"]
+    assert made[f"{out}/model"]["payload"]["digest"] == first_run.result().model.digest
+
+
+def test_a_crashed_step_is_retried_from_its_artifact_and_not_from_the_start(
+    second_run: State[EndToEndResult], arguments: dict[str, Any]
+) -> None:
+    report = Path(arguments["out"]) / "report"
+    shutil.rmtree(report)
+    (report / "somebody").mkdir(parents=True)
+    with pytest.raises(ArtifactError, match="exists and is no artifact"):
+        end_to_end(**arguments)
+    before = age(arguments["out"])
+    shutil.rmtree(report)
+    again = end_to_end(**arguments, return_state=True)
+    assert sorted(states(again)) == ["Cached"] * 5 + ["Completed"]
+    after = age(arguments["out"])
+    assert [step for step in STEPS if before.get(step) != after[step]] == ["report"]
+
+
+def test_results_are_small_json(second_run: State[EndToEndResult], prefect_home: Path) -> None:
     results = [stored(path) for path in (prefect_home / "storage").iterdir()]
-    kinds = {result["data"]["kind"] for result in results if set(result["data"]) == {"kind", "uri", "digest"}}
+    # Failures have a message in place of data.
+    found = [result.get("data", {}) for result in results]
+    kinds = {data["kind"] for data in found if set(data) == {"kind", "uri", "digest"}}
     assert kinds == {"dataset", "model", "predictor", "report", "predictions"}
     assert max(path.stat().st_size for path in (prefect_home / "storage").iterdir()) < 4096
 
@@ -202,7 +253,7 @@ def test_tasks_work_one_by_one_in_somebody_elses_flow(
 
     @flow
     def screening(predictor: ArtifactRef, model: ArtifactRef, library: str) -> list[ArtifactRef]:
-        store = ArtifactStore(region="us-east-1", cache=tmp_path / "cache")
+        store = ArtifactStore(root=str(tmp_path), cache=tmp_path / "cache")
         dataset = prepare_dataset.submit(library, str(tmp_path / "dataset"), arguments["params"], store=store)
         predictions = predict_table.submit(
             predictor, library, str(tmp_path / "p.parquet"), wait_for=[dataset]
@@ -227,10 +278,37 @@ def test_a_replaced_artifact_is_refused_by_the_next_step(
         embed_table.fn(passed_on, arguments["library"], f"{arguments['out']}/e.csv", arguments["params"])
 
 
-def test_a_dvc_project_is_reproduced_by_a_flow(dvc_project: Path) -> None:
-    (dvc_project / "dvc.yaml").write_text("stages: {make: {cmd: echo 42 > answer.txt, outs: [answer.txt]}}\n")
-    stages = reproduce(str(dvc_project))
-    assert stages["make"]["cmd"] == "echo 42 > answer.txt"
-    assert (dvc_project / "answer.txt").read_text() == "42\n"
-    with pytest.raises(UserError, match=r"no dvc\.yaml there"):
-        reproduce(str(dvc_project / ".dvc"))
+def test_an_async_flow_awaits_the_tasks(
+    first_run: State[EndToEndResult], arguments: dict[str, Any], tmp_path: Path
+) -> None:
+    model = first_run.result().model
+
+    @flow
+    async def both(model: ArtifactRef, library: str) -> list[ArtifactRef]:
+        settings = arguments["params"]
+        futures = [
+            embed_table.submit(model, library, str(tmp_path / name), settings) for name in ("a.csv", "b.csv")
+        ]
+        return await asyncio.gather(*(asyncio.to_thread(future.result) for future in futures))
+
+    refs = asyncio.run(both(model, arguments["library"]))
+    assert [ref.kind for ref in refs] == ["embeddings"] * 2
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+@pytest.mark.parametrize(("error", "attempts"), [(ConnectionResetError(), 3), (UserError("bad"), 1)])
+def test_prefect_repeats_what_may_pass_and_nothing_else(error: Exception, attempts: int) -> None:
+    made: list[int] = []
+
+    @task(retries=2, retry_delay_seconds=0, retry_condition_fn=worth_repeating)
+    def step() -> None:
+        made.append(1)
+        raise error
+
+    @flow
+    def once() -> None:
+        step()
+
+    with pytest.raises(type(error)):
+        once()
+    assert len(made) == attempts

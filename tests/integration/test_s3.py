@@ -198,6 +198,7 @@ def test_the_block_alone_reaches_the_server(
     for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     block = ArtifactStore(
+        root=f"s3://{BUCKET}",
         endpoint_url=s3_endpoint,
         region="us-east-1",
         access_key="key",

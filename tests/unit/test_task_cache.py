@@ -86,7 +86,11 @@ def test_new_code_has_another_key(values: dict[str, Any], monkeypatch: pytest.Mo
 
 def test_how_a_place_is_reached_does_not_count(values: dict[str, Any]) -> None:
     block = ArtifactStore(
-        endpoint_url="http://127.0.0.1:1", region="us-east-1", access_key="key", secret_key="secret"
+        root="s3://bucket",
+        endpoint_url="http://127.0.0.1:1",
+        region="us-east-1",
+        access_key="key",
+        secret_key="secret",
     )
     assert key(values, store=block) == key(values)
 

@@ -30,13 +30,21 @@ def prepare(
             "--label-columns", help="Labels, separated by commas; `none`; default: all numeric columns."
         ),
     ] = None,
+    rev: Annotated[
+        str | None,
+        typer.Option(
+            "--rev",
+            help="Read the table as of this Git revision of its repository, kept by Git or DVC; "
+            "default: as it lies there.",
+        ),
+    ] = None,
     params: ParamsOption = None,
     assignments: SetOption = None,
 ) -> None:
     """Turn a table of molecules into a validated dataset with 3D conformers."""
     from unimol2_tasks.stages import prepare as stage
 
-    inputs = stage.PrepareInputs(table, smiles_column, id_column, _columns(label_columns))
+    inputs = stage.PrepareInputs(table, smiles_column, id_column, _columns(label_columns), rev)
     settings = read_params(params, assignments)
     with progress_bars():
         ref = stage.run(settings.prepare, inputs, out, Store())

@@ -5,6 +5,7 @@ A run that was killed goes on from the files that its passes left and ends with 
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,12 +15,13 @@ from unimol2_tasks.artifacts.s3 import is_s3
 from unimol2_tasks.artifacts.store import Recipe, Store
 from unimol2_tasks.artifacts.workspace import Workspace
 from unimol2_tasks.datasets.columns import ColumnChoice
-from unimol2_tasks.datasets.readers import read_table, table_digest
+from unimol2_tasks.datasets.readers import read_table, table_digest, table_files
 from unimol2_tasks.errors import TableError
 from unimol2_tasks.params import PrepareParams
 from unimol2_tasks.stages.preparation.assembly import Assembly
 from unimol2_tasks.stages.preparation.passes import Passes
 from unimol2_tasks.stages.preparation.units import WorkOn, work_here
+from unimol2_tasks.versioning import DataVersion, table_at, version_of
 
 _LOGGER = logging.getLogger(__name__)
 _SPLIT_SETTINGS = frozenset(
@@ -38,6 +40,8 @@ class PrepareInputs:
     id_column: str | None = None
     label_columns: tuple[str, ...] | None = None
     """None: every other column whose values are numbers."""
+    rev: str | None = None
+    """Git revision of the repository that holds the table, as of which it is read; none: as it is now."""
 
 
 def run(
@@ -51,7 +55,8 @@ def run(
     """Make a dataset: standardised molecules with conformers, splits and a reject ledger.
 
     The result depends on the table's bytes, the parameters and the code alone; an artifact at `out` that was
-    made from the same is returned as it is.
+    made from the same is returned as it is. Where the table is kept by Git or DVC, the manifest's `run` says
+    as `data_version` which version was read, which is no part of the dataset's digest.
 
     Args:
         params: What is done.
@@ -65,7 +70,36 @@ def run(
     Raises:
         TableError: The table cannot be read, or none of its rows is a usable molecule.
         ArtifactError: Something else is at `out`.
+        UserError: The repository has no such revision, or the revision no such table.
     """
+    if inputs.rev is None:
+        version = partial(_version, inputs.table, store)
+        return _prepare(params, inputs, out, store, work_on, work, version)
+    if is_s3(inputs.table):
+        raise TableError(f"{inputs.table}: rev is for tables in a Git repository; leave it out")
+    with store.draft(out) as place:
+        table, read = table_at(inputs.table, inputs.rev, place)
+        try:
+            there = replace(inputs, table=table)
+            return _prepare(params, there, out, store, work_on, work, lambda: read)
+        except TableError as error:
+            said = str(error).replace(table, inputs.table)
+            raise TableError(f"{said} (as of revision {inputs.rev})") from None
+
+
+def _version(table: str, store: Store) -> DataVersion | None:
+    return None if is_s3(table) else version_of([Path(file) for file in table_files(table, store)])
+
+
+def _prepare(
+    params: PrepareParams,
+    inputs: PrepareInputs,
+    out: str,
+    store: Store,
+    work_on: WorkOn | None,
+    work: str | None,
+    version: Callable[[], DataVersion | None],
+) -> ArtifactRef:
     recipe = _recipe(params, inputs, store)
     workspace = _workspace(params, recipe, out, store, work)
     with workspace.alone():
@@ -75,7 +109,7 @@ def run(
             workspace.remove()
             return found
         try:
-            made = _make(params, inputs, recipe, out, workspace, work_on)
+            made = _make(params, inputs, recipe, out, workspace, work_on, version())
         except TableError:
             # Another table is another preparation: nobody will go on with this one.
             workspace.remove()
@@ -91,6 +125,7 @@ def _make(
     out: str,
     workspace: Workspace,
     work_on: WorkOn | None,
+    version: DataVersion | None,
 ) -> ArtifactRef:
     started = time.monotonic()
     store = workspace.store
@@ -104,7 +139,9 @@ def _make(
     passes.build(units.number, counts.molecules)
     with store.draft(out) as draft:
         rows = Assembly(draft, passes, units.number, counts).write()
-        return store.publish(draft, out, recipe, rows, {"seconds": round(time.monotonic() - started, 3)})
+        about = {} if version is None else {"data_version": asdict(version)}
+        seconds = round(time.monotonic() - started, 3)
+        return store.publish(draft, out, recipe, rows, {"seconds": seconds, **about})
 
 
 def _workspace(params: PrepareParams, recipe: Recipe, out: str, store: Store, work: str | None) -> Workspace:
@@ -120,7 +157,7 @@ def _workspace(params: PrepareParams, recipe: Recipe, out: str, store: Store, wo
 def _recipe(params: PrepareParams, inputs: PrepareInputs, store: Store) -> Recipe:
     # How the work is cut and shared out changes how long it takes, not what comes out.
     settings = params.model_dump(mode="json", exclude={"workers", "unit_rows", "split_file"})
-    columns = {key: value for key, value in asdict(inputs).items() if key != "table"}
+    columns = {key: value for key, value in asdict(inputs).items() if key not in ("table", "rev")}
     parents = {"table": table_digest(inputs.table, store)}
     if params.split_file is not None:
         parents["splits"] = store.digest(params.split_file)

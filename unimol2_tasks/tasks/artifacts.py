@@ -1,22 +1,8 @@
-"""How tasks are cached, and how they read what other tasks made."""
-
-from typing import Any
-
-from prefect.artifacts import create_table_artifact
+"""How tasks read what other tasks made."""
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import LocalArtifact
 from unimol2_tasks.blocks import ArtifactStore, store_of
-from unimol2_tasks.summaries import metric_rows
-from unimol2_tasks.task_cache import cache_key
-
-CACHED: dict[str, Any] = {
-    "cache_key_fn": cache_key,
-    "persist_result": True,
-    # The default is pickle.
-    "result_serializer": "json",
-}
-"""Options of every task that makes an artifact."""
 
 
 def fetch(ref: ArtifactRef, block: ArtifactStore | None) -> LocalArtifact:
@@ -29,6 +15,6 @@ def address(ref: ArtifactRef, block: ArtifactStore | None) -> str:
     return fetch(ref, block).uri
 
 
-def show_metrics(key: str, ref: ArtifactRef, block: ArtifactStore | None) -> None:
-    """Show the metrics of a model or predictor as a table of the run that is going on."""
-    create_table_artifact(metric_rows(fetch(ref, block).path), key=key, description=ref.uri)
+def address_of(ref: ArtifactRef | None, block: ArtifactStore | None) -> str | None:
+    """The same for an artifact that there may be none of."""
+    return None if ref is None else address(ref, block)

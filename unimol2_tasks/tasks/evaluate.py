@@ -4,19 +4,24 @@ from prefect import task
 from prefect.artifacts import create_table_artifact
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
-from unimol2_tasks.blocks import ArtifactStore, store_of
+from unimol2_tasks.blocks import ArtifactStore, place, store_of
 from unimol2_tasks.params import Params
 from unimol2_tasks.prefect_progress import progress_artifacts
 from unimol2_tasks.stages import evaluate
 from unimol2_tasks.summaries import score_rows
-from unimol2_tasks.tasks.artifacts import CACHED, address, fetch
+from unimol2_tasks.task_cache import remembered
+from unimol2_tasks.tasks.artifacts import address, fetch
+from unimol2_tasks.tasks.assets import materialised
+from unimol2_tasks.tasks.options import STEP
+from unimol2_tasks.tasks.shown import show_page
 
 
 @task(
     name="evaluate predictor",
-    task_run_name="evaluate {predictor.digest:.12}",
+    description="Judge a predictor on a held-out split beside baselines and other predictors.",
+    task_run_name="evaluate {predictor.digest:.12} on {dataset.digest:.12}",
     tags=["unimol2", "evaluate"],
-    **CACHED,
+    **STEP,
 )
 def evaluate_predictor(
     predictor: ArtifactRef,
@@ -48,7 +53,9 @@ def evaluate_predictor(
         {name: address(ref, store) for name, ref in (curves or {}).items()},
     )
     with progress_artifacts():
-        ref = evaluate.run(params, inputs, out, store_of(store))
+        ref = evaluate.run(params, inputs, place(out, store), store_of(store))
     report = fetch(ref, store)
     create_table_artifact(score_rows(report.path), key="unimol2-scores", description=f"{ref.uri}/report.html")
-    return ref
+    show_page("unimol2-report", report, "report.html", "Report of the evaluation")
+    materialised(ref, report.manifest, {"predictor": predictor.uri, "dataset": dataset.uri})
+    return remembered(ref)

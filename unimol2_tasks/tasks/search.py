@@ -7,20 +7,26 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
-from unimol2_tasks.blocks import ArtifactStore, store_of
+from unimol2_tasks.blocks import ArtifactStore, place, store_of
 from unimol2_tasks.params import Params
 from unimol2_tasks.prefect_progress import progress_artifacts
 from unimol2_tasks.stages import search
 from unimol2_tasks.stages.hyperparameters.trials import Trial
 from unimol2_tasks.summaries import trial_rows
-from unimol2_tasks.tasks.artifacts import CACHED, address, fetch
+from unimol2_tasks.task_cache import remembered
+from unimol2_tasks.tasks.artifacts import address, address_of, fetch
+from unimol2_tasks.tasks.assets import materialised
+from unimol2_tasks.tasks.options import REPEATED, STEP
+from unimol2_tasks.tasks.shown import show_page
+from unimol2_tasks.tasks.training_slot import training_slot
 
 
 @task(
     name="search hyper-parameters",
+    description="Fine-tune with many parameters, one trial after the other, and keep those of the best.",
     task_run_name="search on {dataset.digest:.12}",
     tags=["unimol2", "train"],
-    **CACHED,
+    **STEP,
 )
 def search_hyperparameters(
     dataset: ArtifactRef,
@@ -44,25 +50,27 @@ def search_hyperparameters(
         UserError: An artifact or a wanted label is missing, or every trial failed.
         TrainingFailed: A trial was stopped; another run goes on.
     """
-    inputs = search.SearchInputs(
-        address(dataset, store), None if model is None else address(model, store), refit
-    )
-    with progress_artifacts():
-        ref = search.run(params, inputs, out, store_of(store))
+    refitted = None if refit is None else place(refit, store)
+    inputs = search.SearchInputs(address(dataset, store), address_of(model, store), refitted)
+    with progress_artifacts(), training_slot(params.launch):
+        ref = search.run(params, inputs, place(out, store), store_of(store))
     show_trials(ref, store)
-    return ref
+    materialised(ref, fetch(ref, store).manifest, {"dataset": dataset.uri})
+    return remembered(ref)
 
 
 @task(
     name="train trial",
+    description="Train one trial of a search.",
     task_run_name="trial {trial.number}",
     tags=["unimol2", "train"],
     cache_policy=NO_CACHE,
     persist_result=False,
+    **REPEATED,
 )
 def train_trial(trial: Trial) -> None:
     """Train one trial of a search that is shared out over the flow's task runner."""
-    with progress_artifacts():
+    with progress_artifacts(), training_slot(trial.params.launch):
         trial.train()
 
 
@@ -75,5 +83,6 @@ def trials_on_task_runner(trials: Sequence[Trial]) -> Iterator[Trial]:
 
 def show_trials(ref: ArtifactRef, store: ArtifactStore | None) -> None:
     """Show the trials of a search as a table of the run that is going on."""
-    rows = trial_rows(fetch(ref, store).path)
-    create_table_artifact(rows, key="unimol2-trials", description=f"{ref.uri}/trials.html")
+    found = fetch(ref, store)
+    create_table_artifact(trial_rows(found.path), key="unimol2-trials", description=f"{ref.uri}/trials.html")
+    show_page("unimol2-search", found, "trials.html", "Trials of the search")

@@ -3,39 +3,53 @@
 from prefect import task
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
-from unimol2_tasks.blocks import ArtifactStore, store_of
+from unimol2_tasks.blocks import ArtifactStore, place, store_of
 from unimol2_tasks.params import Params
 from unimol2_tasks.prefect_progress import progress_artifacts
 from unimol2_tasks.stages import ensemble, finetune, pretrain
-from unimol2_tasks.tasks.artifacts import CACHED, address, show_metrics
+from unimol2_tasks.task_cache import remembered
+from unimol2_tasks.tasks.artifacts import address, address_of, fetch
+from unimol2_tasks.tasks.assets import materialised
+from unimol2_tasks.tasks.options import STEP
+from unimol2_tasks.tasks.shown import show_training
+from unimol2_tasks.tasks.training_slot import training_slot
 
 
 @task(
     name="pretrain model",
-    task_run_name="pretrain on {dataset.digest:.12}",
+    description="Pretrain a network with DeepSpeed on the molecules of a dataset.",
+    task_run_name="pretrain {params.model.preset} on {dataset.digest:.12}",
     tags=["unimol2", "train"],
-    **CACHED,
+    **STEP,
 )
 def pretrain_model(
-    dataset: ArtifactRef, out: str, params: Params = Params(), store: ArtifactStore | None = None
+    dataset: ArtifactRef,
+    out: str,
+    params: Params = Params(),
+    store: ArtifactStore | None = None,
+    model: ArtifactRef | None = None,
 ) -> ArtifactRef:
-    """Pretrain a network with DeepSpeed in processes of its own; resumes by itself.
+    """Pretrain a network with DeepSpeed in processes of its own, from fresh weights or those of a model.
+
+    Resumes by itself.
 
     Raises:
-        UserError: The dataset is missing or a parameter impossible on this machine.
+        UserError: The dataset or model is missing, or a parameter impossible on this machine.
         TrainingFailed: Training ended without a result.
     """
-    with progress_artifacts():
-        ref = pretrain.run(params, pretrain.PretrainInputs(address(dataset, store)), out, store_of(store))
-    show_metrics("unimol2-pretraining", ref, store)
-    return ref
+    inputs = pretrain.PretrainInputs(address(dataset, store), address_of(model, store))
+    with progress_artifacts(), training_slot(params.launch):
+        ref = pretrain.run(params, inputs, place(out, store), store_of(store))
+    _show("unimol2-pretraining", ref, _parents(dataset, model), store)
+    return remembered(ref)
 
 
 @task(
     name="fine-tune predictor",
-    task_run_name="fine-tune on {dataset.digest:.12}",
+    description="Fine-tune a network on the labels of a dataset.",
+    task_run_name="fine-tune on {dataset.digest:.12} into {out}",
     tags=["unimol2", "train"],
-    **CACHED,
+    **STEP,
 )
 def finetune_predictor(
     dataset: ArtifactRef,
@@ -50,22 +64,37 @@ def finetune_predictor(
         UserError: An artifact or a wanted label is missing.
         TrainingFailed: Training ended without a result.
     """
-    inputs = finetune.FinetuneInputs(
-        address(dataset, store), None if model is None else address(model, store)
-    )
-    with progress_artifacts():
-        ref = finetune.run(params, inputs, out, store_of(store))
-    show_metrics("unimol2-fine-tuning", ref, store)
-    return ref
+    inputs = finetune.FinetuneInputs(address(dataset, store), address_of(model, store))
+    with progress_artifacts(), training_slot(params.launch):
+        ref = finetune.run(params, inputs, place(out, store), store_of(store))
+    _show("unimol2-fine-tuning", ref, _parents(dataset, model), store)
+    return remembered(ref)
 
 
-@task(name="join ensemble", tags=["unimol2"], **CACHED)
+@task(
+    name="join ensemble",
+    description="Join predictors into one that answers with their mean and spread.",
+    task_run_name="join ensemble into {out}",
+    tags=["unimol2"],
+    **STEP,
+)
 def join_ensemble(members: list[ArtifactRef], out: str, store: ArtifactStore | None = None) -> ArtifactRef:
     """Join predictors that differ in seed or fold into one that answers with their mean and spread.
 
     Raises:
         UserError: They predict other labels, or differ in more than seed and fold.
     """
-    ref = ensemble.run([address(member, store) for member in members], out, store_of(store))
-    show_metrics("unimol2-ensemble", ref, store)
-    return ref
+    addresses = [address(member, store) for member in members]
+    ref = ensemble.run(addresses, place(out, store), store_of(store))
+    _show("unimol2-ensemble", ref, {f"member {i}": member for i, member in enumerate(members)}, store)
+    return remembered(ref)
+
+
+def _parents(dataset: ArtifactRef, model: ArtifactRef | None) -> dict[str, ArtifactRef]:
+    return {"dataset": dataset} if model is None else {"dataset": dataset, "model": model}
+
+
+def _show(key: str, ref: ArtifactRef, parents: dict[str, ArtifactRef], store: ArtifactStore | None) -> None:
+    trained = fetch(ref, store)
+    show_training(key, trained)
+    materialised(ref, trained.manifest, {name: parent.uri for name, parent in parents.items()})

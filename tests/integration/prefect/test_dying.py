@@ -1,0 +1,83 @@
+"""Runs that are cancelled, and workers that are killed: nothing is left, and the next run goes on."""
+
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from unimol2_tasks.params import Params
+
+from .conftest import Project, wait_until
+
+CANCEL_SECONDS = 30.0
+
+
+@pytest.fixture
+def parameters(tiny_params: Params) -> dict[str, Any]:
+    """A pretraining without an end in sight."""
+    values = tiny_params.model_dump(mode="json", exclude_defaults=True)
+    values["prepare"] |= {"conformers": 1, "workers": 1}
+    values["pretrain"] |= {"steps": 1_000_000, "ranks": 2, "checkpoint_every": 10, "validate_every": 1000}
+    return {"table": "data/demo/molecules.csv", "out": "runs/pretrain", "params": values}
+
+
+def checkpoints(project: Project) -> list[Path]:
+    return sorted((project.folder / "runs" / "pretrain" / ".work").glob("model-*/checkpoints/step-*"))
+
+
+def log(project: Project) -> str:
+    found = list((project.folder / "runs" / "pretrain" / ".work").glob("model-*/worker.log"))
+    return found[0].read_text(errors="replace") if found else ""
+
+
+def training(project: Project, parameters: dict[str, Any]) -> tuple[str, list[psutil.Process]]:
+    """Start a run, wait until it has written a checkpoint of its own; gives its id and all processes."""
+    before = set(checkpoints(project))
+    run = project.start_run("pretrain", parameters)
+    wait_until(lambda: set(checkpoints(project)) - before, "a checkpoint")
+    return run, project.workers[-1].tree()
+
+
+def test_nothing_is_left_and_the_next_run_goes_on(
+    project: Project, parameters: dict[str, Any], project_root: Path
+) -> None:
+    zombies = yaml.safe_load((project_root / "infra" / "prefect" / "zombies.yaml").read_text())
+    # Less patience than with real machines.
+    zombies["automations"][0]["trigger"]["within"] = 40
+    (project.folder / "zombies.yaml").write_text(yaml.safe_dump(zombies))
+    project.prefect("automation", "create", "--from-file", "zombies.yaml")
+    project.deploy("pretrain")
+    worker = project.start_worker()
+
+    run, processes = training(project, parameters)
+    assert len(processes) >= 4, "the flow, the launcher and two ranks"
+    project.prefect("flow-run", "cancel", run)
+    asked = time.monotonic()
+    _, alive = psutil.wait_procs(processes, timeout=2 * CANCEL_SECONDS)
+    took = time.monotonic() - asked
+    assert alive == []
+    assert took < CANCEL_SECONDS
+    wait_until(lambda: project.state(run) == "Cancelled", "the state of the cancelled run", 60)
+
+    run, processes = training(project, parameters)
+    assert "resumed from step-" in log(project)
+    ranks = [process for process in processes if process.ppid() != worker.process.pid]
+    worker.end(signal.SIGKILL)
+    for process in set(processes) - set(ranks):
+        process.kill()
+    # The kernel ends the ranks with the flow.
+    _, alive = psutil.wait_procs(processes, timeout=60)
+    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
+    assert project.state(run) == "Running", "nobody was left to say otherwise"
+    wait_until(lambda: project.state(run) == "Crashed", "the automation", 120)
+    assert "No heartbeat" in project.run(run)["state"]["message"]
+
+    seen = log(project).count("resumed from step-")
+    project.start_worker()
+    run, _ = training(project, parameters)
+    assert log(project).count("resumed from step-") > seen
+    assert "Cached" in project.task_states(run), "the dataset was not prepared again"
