@@ -2,16 +2,11 @@
 
 import os
 import shutil
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
-import httpx
-import psutil
 import pytest
 import yaml
 from moto.server import ThreadedMotoServer
@@ -23,12 +18,11 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from tests.integration.prefect_servers import BIN, running_server
 from unimol2_tasks.params import Params
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-BIN = Path(sys.executable).parent
 BUCKET = "unimol2"
-_SERVER_START_SECONDS = 300.0
 
 
 @pytest.fixture(scope="session")
@@ -51,36 +45,10 @@ def run_command() -> Run:
 
 
 @pytest.fixture(scope="session")
-def free_port() -> Callable[[], int]:
-    """Finds a port of the loopback interface that nobody listens on."""
-
-    def find() -> int:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            return int(listener.getsockname()[1])
-
-    return find
-
-
-@pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[str]:
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server with a database of its own; gives the address of its API."""
-    folder, port = tmp_path_factory.mktemp("prefect-server"), free_port()
-    environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(BIN / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-            env={**environment, "PREFECT_HOME": str(folder)},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    api = f"http://127.0.0.1:{port}/api"
-    try:
-        _wait_until_healthy(api, process, folder / "server.log")
+    with running_server(tmp_path_factory.mktemp("prefect-server")) as api:
         yield api
-    finally:
-        _end(process)
 
 
 @pytest.fixture(scope="module")
@@ -155,27 +123,3 @@ def dvc_project(tmp_path: Path, run_command: Run) -> Path:
         subprocess.run(["git", *arguments], cwd=project, check=True)
     run_command("dvc", "init", "--quiet", cwd=project)
     return project
-
-
-def _wait_until_healthy(api: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _SERVER_START_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            if httpx.get(f"{api}/health").is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    pytest.fail(f"the Prefect server did not answer in {_SERVER_START_SECONDS:.0f} s: {log.read_text()}")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Stop a server and everything it started."""
-    tree = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-    process.terminate()
-    _, alive = psutil.wait_procs(tree, timeout=15)
-    for left in alive:
-        left.kill()
-    process.wait()
-    psutil.wait_procs(alive, timeout=5)
-    assert not any(part.is_running() for part in tree)

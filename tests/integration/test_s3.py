@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
+from tests.integration.prefect_servers import free_port
 from unimol2_tasks import versioning
 from unimol2_tasks.artifacts import s3_artifacts
 from unimol2_tasks.artifacts.manifest import MANIFEST, ArtifactRef, Rows
@@ -167,7 +168,7 @@ def test_a_missing_bucket_is_noticed_before_the_work(store: Store, s3_environmen
             attempt()
 
 
-def test_an_unreachable_server_is_named(free_port: Callable[[], int], tmp_path: Path) -> None:
+def test_an_unreachable_server_is_named(tmp_path: Path) -> None:
     port = free_port()
     options = S3Options(f"http://127.0.0.1:{port}", "key", "secret", "us-east-1")
     with pytest.raises(ArtifactError, match=rf"s3://unimol2/runs: S3 failed: .*{port}"):

@@ -9,9 +9,8 @@ import psutil
 import pytest
 import yaml
 
+from tests.integration.prefect.projects import Project, wait_until
 from unimol2_tasks.params import Params
-
-from .conftest import Project, wait_until
 
 CANCEL_SECONDS = 30.0
 

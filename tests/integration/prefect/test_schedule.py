@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .conftest import Project, wait_until
+from tests.integration.prefect.projects import Project, wait_until
 
 
 def due(project: Project) -> list[dict[str, Any]]:

@@ -9,12 +9,11 @@ import psutil
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from tests.integration.prefect.projects import Project, Worker
 from unimol2_flows.screen import Workers, screen
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.params import Params
 from unimol2_tasks.stages import predict as stage
-
-from .conftest import Project, Worker
 
 
 @pytest.fixture(scope="module")
