@@ -8,6 +8,8 @@ from typing import Any
 import mermaidx
 
 _STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
+_WIDTH = re.compile(r"max-width: ([\d.]+)px;")
+_LEAST_SCALE = 0.6
 
 
 def diagram(source: str, *_: Any, **__: Any) -> str:
@@ -20,4 +22,9 @@ def _draw(source: str) -> str:
     svg: str = mermaidx.render(source).svg()
     # Several diagrams may stand on one page, and an id may be there only once.
     name = "diagram-" + hashlib.sha256(source.encode()).hexdigest()[:8]
-    return _STYLE.sub("", svg).replace("my-svg", name)
+    return _WIDTH.sub(_readable, _STYLE.sub("", svg).replace("my-svg", name), count=1)
+
+
+def _readable(width: re.Match[str]) -> str:
+    """On a narrow screen a wide diagram is scrolled, not shrunk until nobody can read it."""
+    return f"{width[0]} min-width: min({float(width[1]) * _LEAST_SCALE:.0f}px, 34rem);"

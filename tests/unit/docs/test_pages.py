@@ -32,5 +32,5 @@ def test_every_parameter_that_a_page_names_exists(page: Path) -> None:
 
 def test_no_page_is_missing_from_the_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
-    listed = set(re.findall(r"- ([\w./-]+\.md)$", navigation, re.MULTILINE))
+    listed = set(re.findall(r"(?:- |: )([\w./-]+\.md)$", navigation, re.MULTILINE))
     assert {page.name for page in (ROOT / "docs").glob("*.md")} <= listed
