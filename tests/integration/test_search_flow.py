@@ -51,7 +51,7 @@ def test_the_trials_are_mapped_tasks_and_the_best_becomes_a_predictor(found: Sea
     assert {task.name: task.state_name for task in tasks} == {"trial 0": "Completed", "trial 1": "Completed"}
     assert all({"unimol2", "train"} <= set(task.tags) for task in tasks)
     _, own = runs("unimol2-search")
-    names = Counter(task.name.partition(" ")[0] for task in own if "search" not in task.name)
+    names = Counter(task.name.partition(" ")[0] for task in own if not task.name.startswith("search"))
     assert (names["prepare"], names["fine-tune"]) == (1, 1)
 
     folder = Store().fetch(found.search.uri, "search", found.search.digest).path
