@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from unimol2_tasks.process_tree import descendants, die_with_parent, signal_all
-from unimol2_tasks.training.job import RunFolder, write_json
+from unimol2_tasks.training.job import RunFolder, read_json, write_json
 
 LAUNCH = "unimol2_tasks.training.launch"
 WORKER = "unimol2_tasks.training.worker"
@@ -28,6 +28,8 @@ STACKS = "stacks"
 NO_RUN_FOLDER = os.EX_NOINPUT
 """Exit code of a node that does not see the run folder; no other launch will see it either."""
 _WATCH_SECONDS = 1.0
+# Whatever ends such a rank after it has said so is not the reason.
+_NEVER_ANOTHER_RANKS_DOING = frozenset({"stopped", "diverged", "user error", "out of memory"})
 # Nodes start when they have pulled their image or finished another job's epilogue.
 _RENDEZVOUS = "join_timeout=1800,read_timeout=1800"
 
@@ -106,6 +108,9 @@ def _explain_signals(run: RunFolder, exits: dict[int, int]) -> None:
 
     SIGTERM is how torchrun itself ends the others once a rank has failed.
     """
+    failure = read_json(run.failure)
+    if failure is not None and failure["reason"] in _NEVER_ANOTHER_RANKS_DOING:
+        return
     signals = {rank: signal.Signals(-code) for rank, code in exits.items() if code < 0}
     ended = [f"rank {rank} by {sent.name}" for rank, sent in signals.items() if sent != signal.SIGTERM]
     if ended:

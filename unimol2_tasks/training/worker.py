@@ -50,6 +50,16 @@ def main(folder: Path, parent: int) -> int:
 def _run(job: Job, run: RunFolder, stop: StopRequest) -> None:
     from unimol2_tasks.training.engine import leave_distributed
 
+    try:
+        _run_kind(job, run, stop)
+    except Stopped:
+        # Not a failure of one rank: all of them stop together.
+        leave_distributed()
+        raise
+    leave_distributed()
+
+
+def _run_kind(job: Job, run: RunFolder, stop: StopRequest) -> None:
     if job.kind == "pretrain":
         from unimol2_tasks.training.pretrain import pretrain
 
@@ -62,7 +72,6 @@ def _run(job: Job, run: RunFolder, stop: StopRequest) -> None:
         from unimol2_tasks.training.inference_job import predict
 
         predict(job, run, stop)
-    leave_distributed()
 
 
 def _explain(run: RunFolder, error: BaseException) -> None:

@@ -1,6 +1,5 @@
 """What the tests on a real server share."""
 
-import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ def project(prefect_server: str, tmp_path: Path, project_root: Path, tiny_table:
 @pytest.fixture
 def settings() -> dict[str, Any]:
     """Parameters with which preparation takes a second."""
-    return json.loads('{"prepare": {"conformers": 1, "split": "random", "workers": 1}}')  # type: ignore[no-any-return]
+    return {"prepare": {"conformers": 1, "split": "random", "workers": 1}}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from unimol2_tasks.errors import ParameterError
 from unimol2_tasks.params import LaunchParams, Section, parse_params
 from unimol2_tasks.training import launch
-from unimol2_tasks.training.job import RunFolder
+from unimol2_tasks.training.job import RunFolder, read_json, write_json
 
 
 class Rank:
@@ -64,6 +64,29 @@ def test_the_schedulers_sigterm_reaches_the_ranks(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(launch, "ranks_below", lambda _: [rank])
     launch._pass_on(signal.SIGTERM, None)
     assert rank.signals == [signal.SIGTERM]
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (None, False),
+        ("communication", False),
+        ("error", False),
+        ("stopped", True),
+        ("diverged", True),
+        ("user error", True),
+        ("out of memory", True),
+    ],
+)
+def test_a_signal_explains_broken_connections_but_not_what_a_rank_said_before(
+    tmp_path: Path, said: str | None, kept: bool
+) -> None:
+    run = RunFolder(tmp_path)
+    if said is not None:
+        write_json(run.failure, {"reason": said, "message": "as the rank said"})
+    launch._explain_signals(run, {0: -signal.SIGABRT, 1: -signal.SIGTERM, 2: 1})
+    signalled = {"reason": "crash", "message": "ended from outside: rank 0 by SIGABRT"}
+    assert read_json(run.failure) == ({"reason": said, "message": "as the rank said"} if kept else signalled)
 
 
 def test_a_node_whose_ranks_have_not_begun_just_ends(monkeypatch: pytest.MonkeyPatch) -> None:
