@@ -50,6 +50,8 @@ resource "aws_launch_template" "gpu_node" {
   }
 }
 
+# Its image has NVIDIA's driver and container toolkit, not the device plugin that offers the GPUs to pods; and from
+# 0 nodes on only the cluster's autoscaler gets any. Both have to be there.
 resource "aws_eks_node_group" "gpu" {
   count      = var.gpu_nodes == null ? 0 : 1
   depends_on = [aws_iam_role_policy_attachment.gpu_node]

@@ -1,6 +1,11 @@
 variable "bucket" {
   description = "Name of the bucket that holds tables, artifacts, unfinished work and the DVC remote."
   type        = string
+
+  validation {
+    condition     = length(var.bucket) <= 40
+    error_message = "At most 40 characters: roles are named BUCKET-ACCOUNT, and IAM allows 64 for that."
+  }
 }
 
 variable "prefixes" {
@@ -49,6 +54,7 @@ variable "irsa" {
     namespace         = string
     service_accounts = optional(map(set(string)), {
       # Flows: they train and publish. The pods of training itself need nothing from AWS.
+      unimol2-flow     = ["reader", "trainer", "publisher"]
       unimol2-launcher = ["reader", "trainer", "publisher"]
     })
   })
@@ -60,6 +66,11 @@ variable "irsa" {
       length(setsubtract(names, ["reader", "trainer", "publisher"])) == 0
     ])
     error_message = "A service account's policies are of reader, trainer and publisher."
+  }
+
+  validation {
+    condition     = var.irsa == null ? true : alltrue([for name in keys(var.irsa.service_accounts) : length(name) <= 23])
+    error_message = "Names of service accounts have at most 23 characters: roles are named BUCKET-ACCOUNT, and IAM allows 64."
   }
 }
 

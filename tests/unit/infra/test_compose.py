@@ -146,6 +146,26 @@ def test_the_worker_has_time_for_the_last_checkpoint(services: dict[str, dict[st
     assert grace >= Params().supervision.grace_seconds + 60
 
 
+def test_the_worker_is_stopped_after_its_flow_runs(services: dict[str, dict[str, Any]], infra: Path) -> None:
+    # -g would be of no use: the runs have sessions of their own, and the script stops them one by one.
+    entrypoint = services["worker"]["entrypoint"]
+    assert entrypoint == ["tini", "--", "bash", "/work/infra/docker/worker.sh", "prefect"]
+    dockerfile = (infra / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    assert "WORKDIR /work\n" in dockerfile
+    assert "COPY infra/docker/worker.sh infra/docker/\n" in dockerfile
+
+
+def test_an_image_is_built_once_and_what_is_built_here_is_never_pulled(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    # Compose exports all builds at once, and refuses the second of one tag.
+    (builder,) = (name for name, service in services.items() if "build" in service)
+    image = services[builder]["image"]
+    others = {name for name, service in services.items() if service["image"] == image} - {builder}
+    assert others == {"setup"}
+    assert services["setup"]["pull_policy"] == "never"
+
+
 def test_every_writable_place_of_the_image_is_a_volume_of_the_worker(
     infra: Path, services: dict[str, dict[str, Any]]
 ) -> None:

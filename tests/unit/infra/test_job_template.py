@@ -4,17 +4,19 @@ import asyncio
 import json
 import re
 import uuid
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
 
 import kubernetes_validate
 import pytest
-import yaml
 from prefect.client.schemas.objects import FlowRun
-from prefect_kubernetes.settings import KubernetesSettings
+from prefect.runner._process_manager import ProcessManager
 from prefect_kubernetes.worker import KubernetesWorker, KubernetesWorkerJobConfiguration
 
+from unimol2_tasks.artifacts.store import Recipe
+from unimol2_tasks.blocks.artifact_store import store_of
 from unimol2_tasks.params import Params
 
 GPU = {
@@ -63,11 +65,29 @@ def test_what_prefect_configures_is_there(template: dict[str, Any]) -> None:
     )
 
 
-def test_every_variable_is_explained_and_all_but_the_image_have_a_default(template: dict[str, Any]) -> None:
+def test_every_variable_is_explained_and_has_a_default(template: dict[str, Any]) -> None:
     variables = template["variables"]
     assert all(entry["description"].endswith(".") for entry in variables["properties"].values())
-    assert {name for name, entry in variables["properties"].items() if "default" not in entry} == {"image"}
-    assert variables["required"] == ["image"]
+    # prefect.yaml knows no image: without a default its deployments could not run here.
+    assert all("default" in entry for entry in variables["properties"].values())
+    assert "required" not in variables
+
+
+def test_what_is_not_finished_lies_on_the_claim(
+    template: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pods of training see nothing else, and it is there after an eviction."""
+    pod = rendered(template, {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}})["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    environment = {entry["name"]: entry["value"] for entry in container["env"]}
+    assert environment["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
+    (claim,) = (volume["name"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume)
+    (mount,) = (mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == claim)
+    setting = "PREFECT_INTEGRATIONS_UNIMOL2_CACHE"
+    monkeypatch.setenv(setting, environment[setting])
+    store = store_of(None)
+    assert store.cache.is_relative_to(mount)
+    assert store.work_folder("s3://chem/artifacts", Recipe("model", {})).is_relative_to(mount)
 
 
 def test_gpus_are_asked_for_where_the_nodes_have_them(template: dict[str, Any]) -> None:
@@ -114,7 +134,9 @@ def test_the_flow_is_what_runs_and_not_the_images_command(template: dict[str, An
 
 def test_there_is_time_for_the_emergency_checkpoint(template: dict[str, Any]) -> None:
     pod = rendered(template, {})["spec"]["template"]["spec"]
-    assert pod["terminationGracePeriodSeconds"] >= Params().supervision.grace_seconds + 60
+    of_the_flow = signature(ProcessManager.kill).parameters["grace_seconds"].default
+    assert Params().supervision.grace_seconds < of_the_flow == 30
+    assert pod["terminationGracePeriodSeconds"] >= of_the_flow + 30
 
 
 def test_prefect_alone_repeats_a_run(template: dict[str, Any]) -> None:
@@ -132,36 +154,7 @@ def test_accounts_and_labels_are_those_of_the_manifests(template: dict[str, Any]
         name: (infra / "kubernetes" / f"{name}.yaml").read_text(encoding="utf-8")
         for name in ("service-accounts", "network-policies")
     }
-    assert f"name: {pod['spec']['serviceAccountName']}\n" in text["service-accounts"]
+    assert pod["spec"]["serviceAccountName"] == "unimol2-flow"
+    assert "name: unimol2-flow\n" in text["service-accounts"]
     label = pod["metadata"]["labels"]["app.kubernetes.io/component"]
     assert f"app.kubernetes.io/component: {label}" in text["network-policies"]
-
-
-def test_the_charts_values_name_what_is_there(infra: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    values = yaml.safe_load((infra / "kubernetes" / "prefect-worker-values.yaml").read_text(encoding="utf-8"))
-    accounts = (infra / "kubernetes" / "service-accounts.yaml").read_text(encoding="utf-8")
-    assert f"name: {values['serviceAccount']['name']}\n" in accounts
-    for entry in values["worker"]["extraEnvVars"]:
-        monkeypatch.setenv(entry["name"], entry["value"])
-    settings = KubernetesSettings()
-    assert settings.observer.namespaces == {"chem"}
-    assert settings.worker.api_auth_string_secret_name == "prefect-auth"
-    assert settings.worker.api_auth_string_secret_key == "auth-string"
-
-
-@pytest.mark.parametrize("name", ["prefect-server-values.yaml", "prefect-worker-values.yaml"])
-def test_the_charts_run_the_version_that_was_tried(name: str, infra: Path, project_root: Path) -> None:
-    constraints = (project_root / "constraints.txt").read_text(encoding="utf-8")
-    (version,) = re.findall(r"^prefect==(.*)$", constraints, re.MULTILINE)
-    text = (infra / "kubernetes" / name).read_text(encoding="utf-8")
-    compose = (infra / "compose" / "compose.yaml").read_text(encoding="utf-8")
-    assert re.search(rf"prefectTag: {re.escape(version)}-python3\.11", text)
-    assert f"prefecthq/prefect:{version}-python3.11" in compose
-
-
-def test_no_secret_is_written_into_the_values(infra: Path) -> None:
-    for name in ("prefect-server-values.yaml", "prefect-worker-values.yaml"):
-        text = (infra / "kubernetes" / name).read_text(encoding="utf-8")
-        assert not re.search(
-            r"^\s*(password|authString|connectionString)\s*:", text, re.MULTILINE | re.IGNORECASE
-        )

@@ -54,7 +54,15 @@ def test_nobody_lists_the_rest_of_the_bucket(policies: Policies, context: dict[s
 
 @pytest.mark.parametrize("action", ["PutObject", "DeleteObject", "AbortMultipartUpload"])
 @pytest.mark.parametrize(
-    "key", [f"{CHECKPOINT}/manifest.json", f"{CHECKPOINT}/layer.pt", "work/prepare-1/built/0"]
+    "key",
+    [
+        f"{CHECKPOINT}/manifest.json",
+        f"{CHECKPOINT}/layer.pt",
+        "work/prepare-1/built/0",
+        # Beside the output, where flows share work unless they are told another place.
+        "artifacts/.work/prepare-1/built/0",
+        "artifacts/screens/.work/predictions-1/predicted/0",
+    ],
 )
 def test_who_trains_keeps_and_removes_unfinished_work(policies: Policies, action: str, key: str) -> None:
     able = who_may(policies, action, key, CREATE)

@@ -1,6 +1,8 @@
 """The shell scripts below infra/: what their linter says, and what they would do to Docker."""
 
+import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -8,6 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools.validation import ValidationError, validate
+
+from unimol2_flows.end_to_end import end_to_end
+from unimol2_tasks.blocks import LaunchProfile
+from unimol2_tasks.params import Params
 
 BIN = Path(sys.executable).parent
 INFRA = Path(__file__).parents[3] / "infra"
@@ -81,6 +89,19 @@ def test_the_demo_starts_runs_and_lists(compose_folder: Path) -> None:
     assert "up --detach" in up
     assert "unimol2-end-to-end/end-to-end --watch --param out=s3://molecules/demo" in deployment
     assert listing.endswith("python - s3://molecules/demo")
+
+
+def test_the_demo_fits_on_one_gpu(compose_folder: Path) -> None:
+    (launch,) = re.findall(r"--param launch=(\{.*?\})", run(compose_folder / "demo.sh", UNIMOL2_TARGET="gpu"))
+    profile = json.loads(launch)
+    schema = parameter_schema(end_to_end).model_dump_for_openapi()
+    parameters = {"molecules": "a.csv", "labelled": "b.csv", "out": "s3://unimol2/demo", "launch": profile}
+    validate(parameters, schema, raise_on_error=True)
+    with pytest.raises(ValidationError):
+        validate({**parameters, "launch": {"ranks": 0}}, schema, raise_on_error=True)
+    params = LaunchProfile(**profile).apply(Params())
+    assert params.pretrain.ranks == params.finetune.ranks == 1
+    assert "launch" not in run(compose_folder / "demo.sh")
 
 
 def test_a_failed_run_fails_the_demo(compose_folder: Path) -> None:

@@ -128,8 +128,12 @@ def test_who_does_not_train_keeps_no_checkpoints(store: StoreOf, tmp_path: Path)
         remote.upload("step-000000012", lambda: False)
 
 
-def test_unfinished_work_is_shared_and_cleared_away(store: StoreOf, guard: GuardedS3) -> None:
-    workspace = Workspace(f"s3://{BUCKET}/work/prepare-0123456789abcdef", store("trainer"))
+@pytest.mark.parametrize("role", ["trainer", "worker"])
+@pytest.mark.parametrize("work", ["work", "artifacts/.work", "artifacts/screens/.work"])
+def test_unfinished_work_is_shared_and_cleared_away(
+    work: str, role: str, store: StoreOf, guard: GuardedS3
+) -> None:
+    workspace = Workspace(f"s3://{BUCKET}/{work}/prepare-0123456789abcdef", store(role))
     for name in ("identified/0", "built/0"):
         with workspace.new(name) as path:
             path.write_text("conformers", encoding="utf-8")

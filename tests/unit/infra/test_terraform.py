@@ -132,6 +132,33 @@ def test_the_example_gives_values_to_variables_that_exist(
     assert {name for name in example if not name.startswith("__")} <= declared(blocks, "variable")
 
 
+def test_the_names_of_roles_are_never_too_long(
+    folder: Path, blocks: list[tuple[str, dict[str, Any]]], source: str
+) -> None:
+    """IAM: 64 characters."""
+    text = (folder / "variables.tf").read_text(encoding="utf-8")
+    (bucket,) = (int(found) for found in re.findall(r"length\(var\.bucket\) <= (\d+)", text))
+    (account,) = (int(found) for found in re.findall(r"length\(name\) <= (\d+)", text))
+    assert bucket + len("-") + account <= 64
+    roles = re.findall(r'^\s+name\s+= "\$\{var\.bucket\}-(.*)"$', source, re.MULTILINE)
+    assert "${each.key}" in roles
+    assert all(bucket + len("-") + len(role) <= 64 for role in roles)
+    example = hcl2.loads((folder / "terraform.tfvars.example").read_text(encoding="utf-8"))
+    accounts = example["irsa"]["service_accounts"]
+    assert all(len(name.strip('"')) <= account for name in accounts)
+
+
+def test_flows_get_a_role_whichever_of_their_accounts_they_have(folder: Path, infra: Path) -> None:
+    """As many as the job template's default and its description name."""
+    template = (infra / "kubernetes" / "base-job-template.json").read_text(encoding="utf-8")
+    accounts = set(re.findall(r"unimol2-(?:flow|launcher)\b", template.split('"service_account_name": {')[1]))
+    assert accounts == {"unimol2-flow", "unimol2-launcher"}
+    for name in ("variables.tf", "terraform.tfvars.example"):
+        text = (folder / name).read_text(encoding="utf-8")
+        for account in accounts:
+            assert re.search(rf'{account}\s*= \["reader", "trainer", "publisher"\]', text), (name, account)
+
+
 def test_the_files_are_formatted(folder: Path) -> None:
     if shutil.which("terraform") is None:
         pytest.skip("terraform is not on this machine")
