@@ -103,7 +103,7 @@ def test_a_project_is_reproduced_in_a_clone_and_its_lock_file_committed_on_a_bra
 
     first = reproduce(str(project), work=work, push=True, commit_branch="reproduced")
     assert outcomes(first) == {"double": "ran", "describe": "ran"}
-    assert first.stages[0].metrics == {"metrics.json:number.value": 42.0}
+    assert first.stages[0].metrics == {"doubled/metrics.json:number.value": 42.0}
     assert list(first.lock["dvc.lock"]) == ["double", "describe"]
     assert git(project, "status", "--porcelain") == before
     assert git(project, "rev-parse", "--abbrev-ref", "HEAD") == "main"

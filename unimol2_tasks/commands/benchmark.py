@@ -11,7 +11,7 @@ from rich.table import Table
 from unimol2_tasks.artifacts.s3 import is_s3
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.commands.options import ParamsOption, SetOption
-from unimol2_tasks.console import progress_bars
+from unimol2_tasks.console import console, progress_bars
 from unimol2_tasks.datasets.benchmarks import Benchmark, benchmarks, find_benchmark
 from unimol2_tasks.errors import TrainingFailed, UserError
 
@@ -65,13 +65,16 @@ def benchmark(
     if is_s3(out):
         raise UserError(f"--out {out}: the parts of a benchmark are kept in a folder of this machine")
     from unimol2_tasks.stages import benchmark as stage
+    from unimol2_tasks.stages.benchmarking.results import is_begun
 
     chosen = [find_benchmark(name) for name in names]
     changes = (*(assignments or ()), *([] if seeds is None else [f"finetune.seeds=[{seeds}]"]))
     inputs = stage.BenchmarkInputs(model, scratch, data, subset)
     problems = _run(chosen, inputs, stage.Overrides(params, changes), Path(out))
-    _show(Path(out))
+    if is_begun(Path(out)):
+        _show(Path(out))
     if problems:
+        _say_others(problems)
         raise problems[0]
 
 
@@ -80,7 +83,7 @@ def _run(
 ) -> list[UserError | TrainingFailed]:
     """Run them all; what one cannot do does not stop the others."""
     from unimol2_tasks.stages import benchmark as stage
-    from unimol2_tasks.stages.benchmarking.results import write_results
+    from unimol2_tasks.stages.benchmarking.results import is_begun, write_results
 
     problems: list[UserError | TrainingFailed] = []
     for one in chosen:
@@ -91,8 +94,16 @@ def _run(
             if stage.was_stopped(problem):
                 raise
             problems.append(problem)
-        write_results(out)
+        if is_begun(out):
+            write_results(out)
     return problems
+
+
+def _say_others(problems: list[UserError | TrainingFailed]) -> None:
+    """Whoever reads of the first alone would mend it and meet the next."""
+    for said in dict.fromkeys(map(str, problems)):
+        if said != str(problems[0]):
+            console.print(f"unimol2: {said}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _folder_of(names: list[str]) -> Path:
@@ -104,11 +115,11 @@ def _folder_of(names: list[str]) -> Path:
 def _show(out: Path) -> None:
     from unimol2_tasks.stages.benchmarking.results import tables
 
-    console = Console()
+    screen = Console()
     for table in tables(out):
-        console.print(_rich(table))
+        screen.print(_rich(table))
         for note in table.notes:
-            console.print(f"  {escape(note)}", highlight=False)
+            screen.print(f"  {escape(note)}", highlight=False)
 
 
 def _rich(content: "BenchmarkTable") -> Table:

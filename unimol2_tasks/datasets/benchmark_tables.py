@@ -14,7 +14,7 @@ from unimol2_tasks.datasets.benchmarks import SPLIT_COLUMN, MoleculeTable, Publi
 from unimol2_tasks.datasets.geometries import read_geometries
 from unimol2_tasks.datasets.ledger import LedgerWriter, Reject
 from unimol2_tasks.datasets.source_files import SourceFiles
-from unimol2_tasks.datasets.xyz_table import write_sdf
+from unimol2_tasks.datasets.xyz_table import replaced, write_sdf
 
 ID_COLUMN = "benchmark_id"
 SMILES_COLUMN = "benchmark_smiles"
@@ -39,6 +39,8 @@ class WrittenTable:
 
 def write_table(table: MoleculeTable, files: SourceFiles, subset: int | None, out: Path) -> WrittenTable:
     """Write the rows of a benchmark with their ids, labels and, where published, splits.
+
+    The table and its `NAME.rejects.csv` get their names once they are whole.
 
     Args:
         table: Of the benchmark.
@@ -67,12 +69,13 @@ def _write_csv(rows: pl.DataFrame, omitted: Mapping[str, str], path: Path) -> Ro
     """Write the rows, and beside them those that are left out."""
     numbered = rows.with_row_index("row", offset=1)
     left_out = numbered.filter(pl.col(ID_COLUMN).is_in(list(omitted)))
-    rows.filter(~pl.col(ID_COLUMN).is_in(list(omitted))).write_csv(path)
-    with LedgerWriter(path.with_suffix(".rejects.csv")) as ledger:
-        ledger.write(
-            Reject(row["row"], row[SMILES_COLUMN], "deduplicate", omitted[row[ID_COLUMN]])
-            for row in left_out.iter_rows(named=True)
-        )
+    with replaced(path.with_suffix(".rejects.csv"), path) as (rejects, table):
+        rows.filter(~pl.col(ID_COLUMN).is_in(list(omitted))).write_csv(table)
+        with LedgerWriter(rejects) as ledger:
+            ledger.write(
+                Reject(row["row"], row[SMILES_COLUMN], "deduplicate", omitted[row[ID_COLUMN]])
+                for row in left_out.iter_rows(named=True)
+            )
     kept = rows.height - left_out.height
     return Rows.model_validate({"in": rows.height, "out": kept, "rejects": left_out.height})
 

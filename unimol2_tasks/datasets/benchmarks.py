@@ -148,12 +148,13 @@ def assignments(table: MoleculeTable, task: Task | None = None) -> list[str]:
         task: Says what is learned, whose units the catalogue has; none: the preparation alone.
     """
     defaults = _read().defaults
-    prepare = defaults.prepare | _usual_split(table) | table.prepare
+    prepare = defaults.prepare | _usual_split(table) | _duplicates(table) | table.prepare
     if task is None:
         return [*_assign("prepare", prepare), *_assign("finetune", defaults.finetune)]
-    finetune = defaults.finetune | {"targets": task.labels}
-    units = {target.name: target.unit for target in table.source.targets if target.name in task.labels}
-    evaluate = {"units": {label: unit for label, unit in units.items() if unit}}
+    learned = [target for target in table.source.targets if target.name in task.labels]
+    kinds = {target.name: target.task for target in learned}
+    finetune = defaults.finetune | {"targets": task.labels, "task": kinds}
+    evaluate = {"units": {target.name: target.unit for target in learned if target.unit}}
     return [*_assign("prepare", prepare), *_assign("finetune", finetune), *_assign("evaluate", evaluate)]
 
 
@@ -162,6 +163,12 @@ def _usual_split(table: MoleculeTable) -> dict[str, Any]:
         return {"split": "column", "split_column": SPLIT_COLUMN}
     similarity = table.source.split_similarity
     return {"split": table.source.split} | ({} if similarity is None else {"split_similarity": similarity})
+
+
+def _duplicates(table: MoleculeTable) -> dict[str, Any]:
+    """The mean of a molecule's contradicting classes is none."""
+    binary = any(target.task == "binary" for target in table.source.targets)
+    return {"duplicate_labels": "drop-conflicting"} if binary else {}
 
 
 def _assign(section: str, values: Mapping[str, Any]) -> Iterator[str]:

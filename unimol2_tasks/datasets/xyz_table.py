@@ -1,5 +1,6 @@
 """A table without SMILES and the geometries of its rows, as one SDF file."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +38,7 @@ def write_sdf(
     kept = 0
     texts = iter(geometries)
     with (
-        _replaced(out.with_suffix(".rejects.csv"), out) as (rejects, molecules),
+        replaced(out.with_suffix(".rejects.csv"), out) as (rejects, molecules),
         LedgerWriter(rejects) as ledger,
         Chem.SDWriter(str(molecules)) as writer,
     ):
@@ -59,14 +60,21 @@ def write_sdf(
 
 
 @contextmanager
-def _replaced(*targets: Path) -> Iterator[list[Path]]:
-    """Paths to write to; the files get their names, in this order, unless the block ends in an error."""
-    partial = [target.with_name(f"{target.name}.part") for target in targets]
-    yield partial
-    for path, target in zip(partial, targets, strict=True):
-        sync(path)
-        path.replace(target)
-        sync(target.parent)
+def replaced(*targets: Path) -> Iterator[list[Path]]:
+    """Paths to write to; the files get their names, in this order, unless the block ends in an error.
+
+    What is written is this process's own, and gone after an error; what a killed process leaves is `.part`.
+    """
+    partial = [target.with_name(f".{target.name}.{os.getpid()}.part") for target in targets]
+    try:
+        yield partial
+        for path, target in zip(partial, targets, strict=True):
+            sync(path)
+            path.replace(target)
+            sync(target.parent)
+    finally:
+        for path in partial:
+            path.unlink(missing_ok=True)
 
 
 def _named(molecule: Chem.Mol, row: dict[str, str | None], columns: Sequence[str]) -> Chem.Mol:

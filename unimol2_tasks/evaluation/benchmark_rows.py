@@ -1,6 +1,6 @@
 """What a benchmark measured, row by row, and what it comes to over several seeds."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -22,7 +22,7 @@ class ResultRow:
     value: float
     unit: str
     n: int | None
-    """Molecules that were judged."""
+    """Molecules that were judged; none where labels of a mean have different numbers of them."""
     seconds: float | None
     """That training took, of all seeds together; none for what is not trained here, or not timed."""
     source: str
@@ -53,26 +53,27 @@ def summarise(rows: Iterable[ResultRow], method: str, target: str, metric: str) 
     return Summary(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
 
 
-def averaged(rows: Sequence[ResultRow], target: str) -> list[ResultRow]:
+def averaged(rows: Sequence[ResultRow], target: str, labels: Collection[str]) -> list[ResultRow]:
     """The mean over labels, of rows that differ in nothing but target and value.
 
     Args:
-        rows: Of some labels.
+        rows: Of these labels.
         target: What the mean is called.
+        labels: All that it is the mean of.
 
     Returns:
-        A row for every method, seed and metric that all labels have.
+        A row for every method, seed and metric that all labels have: one that is undefined for a label, such
+        as the ROC AUC of a single class, has no mean.
     """
-    labels = {row.target for row in rows}
     groups: dict[tuple[str, str, str], list[ResultRow]] = {}
     for row in rows:
         groups.setdefault((row.method, row.seed, row.metric), []).append(row)
-    return [_mean(group, target) for group in groups.values() if {row.target for row in group} == labels]
+    return [_mean(group, target) for group in groups.values() if {row.target for row in group} == set(labels)]
 
 
 def _mean(group: Sequence[ResultRow], target: str) -> ResultRow:
     first = group[0]
-    units = {row.unit for row in group}
+    units, counts = {row.unit for row in group}, {row.n for row in group}
     return ResultRow(
         benchmark=first.benchmark,
         target=target,
@@ -81,7 +82,7 @@ def _mean(group: Sequence[ResultRow], target: str) -> ResultRow:
         metric=first.metric,
         value=fmean(row.value for row in group),
         unit=first.unit if len(units) == 1 else "",
-        n=first.n,
+        n=first.n if len(counts) == 1 else None,
         seconds=first.seconds,
         source=first.source,
     )

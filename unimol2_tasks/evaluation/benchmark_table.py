@@ -1,6 +1,6 @@
 """A benchmark's result as the paper's table, with what was measured here below what was published."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from unimol2_tasks.evaluation.benchmark_rows import ENSEMBLE, ResultRow, Summary, summarise
@@ -10,6 +10,7 @@ _LABELS = {"mae": "MAE", "rmse": "RMSE", "roc_auc": "ROC AUC"}
 _LOWER_IS_BETTER = frozenset({"mae", "rmse"})
 _EMPTY = "–"
 _NOT_YET = "not there yet"
+_UNDEFINED = "undefined for a label"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Methods:
     trained: tuple[str, ...]
     """Networks, the one that is of interest first."""
     baselines: tuple[str, ...]
+    judged: frozenset[tuple[str, str]] = frozenset()
+    """Method and column of the reports that are there: without a number it is undefined for a label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def benchmark_table(
         published_as: Whose published values are shown.
     """
     every = (*methods.trained, *methods.baselines)
-    measured = [line for method in every for line in _measured(rows, columns, method)]
+    measured = [line for method in every for line in _measured(rows, columns, method, methods.judged)]
     compared = [note for column in columns for note in _comparison(rows, column, methods)]
     missing = [f"published values that are missing here: {text}" for text in missing_from(published_as)]
     return BenchmarkTable(
@@ -98,21 +101,24 @@ def _published(name: str, columns: Sequence[Column]) -> Iterator[tuple[str, ...]
             yield method, source, *(cell or _EMPTY for cell in cells)
 
 
-def _measured(rows: Sequence[ResultRow], columns: Sequence[Column], method: str) -> Iterator[tuple[str, ...]]:
+def _measured(
+    rows: Sequence[ResultRow], columns: Sequence[Column], method: str, judged: Set[tuple[str, str]]
+) -> Iterator[tuple[str, ...]]:
     """A method's mean over its seeds, and the error of the mean of their predictions."""
+    empty = [_UNDEFINED if (method, column.target) in judged else _NOT_YET for column in columns]
     summaries = [summarise(rows, method, column.target, column.metric) for column in columns]
     runs = max((summary.runs for summary in summaries if summary is not None), default=0)
     seeds = f", {runs} seeds" if runs > 1 else ""
-    yield method, f"measured here{seeds}", *(_cell(summary) for summary in summaries)
+    yield method, f"measured here{seeds}", *map(_cell, summaries, empty)
     if runs > 1:
         whole = [row for row in rows if row.seed == ENSEMBLE]
         together = [summarise(whole, method, column.target, column.metric) for column in columns]
-        yield f"{method}, ensemble", "measured here", *(_cell(summary) for summary in together)
+        yield f"{method}, ensemble", "measured here", *map(_cell, together, empty)
 
 
-def _cell(summary: Summary | None) -> str:
+def _cell(summary: Summary | None, empty: str) -> str:
     if summary is None:
-        return _NOT_YET
+        return empty
     if summary.std is None:
         return f"{summary.mean:.4g}"
     return f"{summary.mean:.4g} ± {summary.std:.2g}"

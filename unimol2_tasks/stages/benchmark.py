@@ -9,7 +9,8 @@ from pathlib import Path
 from unimol2_model.config import SIZES
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import Store
-from unimol2_tasks.datasets.benchmark_tables import ID_COLUMN, WrittenTable, write_table
+from unimol2_tasks.artifacts.workspace import Workspace
+from unimol2_tasks.datasets.benchmark_tables import ID_COLUMN, write_table
 from unimol2_tasks.datasets.benchmarks import Benchmark, MoleculeTable, Task, assignments
 from unimol2_tasks.datasets.download import DATA_FOLDER
 from unimol2_tasks.datasets.source_files import SourceFiles, downloaded_files, local_files
@@ -17,6 +18,7 @@ from unimol2_tasks.errors import TrainingFailed, UserError
 from unimol2_tasks.evaluation.published import published
 from unimol2_tasks.params import Params, load_params
 from unimol2_tasks.stages import ensemble, evaluate, finetune, prepare
+from unimol2_tasks.stages.benchmarking.facts import refuse_other_rows, write_facts
 from unimol2_tasks.stages.benchmarking.places import Places, Start
 from unimol2_tasks.training.network import CONFIG
 
@@ -81,7 +83,8 @@ def run(
     settings = {
         task.name: overrides.over([*definition(benchmark, task), *network]) for task in benchmark.tasks
     }
-    places.want(inputs.starts)
+    with Workspace(str(places.tables), store).alone():
+        places.want(inputs.starts)
     problems: list[UserError | TrainingFailed] = []
     for task in benchmark.tasks:
         try:
@@ -101,7 +104,8 @@ def definition(benchmark: Benchmark, task: Task) -> list[str]:
     """What a task's definition says about parameters; its reports show the published values of the result."""
     name = benchmark.published or benchmark.name
     shown = [f"evaluate.published={name}"] if published(name) else []
-    return [*assignments(benchmark.tables[task.table], task), *shown]
+    # Published numbers are of test molecules: those of another split must not stand beside them unasked.
+    return [*assignments(benchmark.tables[task.table], task), "evaluate.split=test", *shown]
 
 
 def was_stopped(problem: UserError | TrainingFailed) -> bool:
@@ -113,25 +117,26 @@ def _prepare(
     benchmark: Benchmark, name: str, params: Params, inputs: BenchmarkInputs, places: Places, store: Store
 ) -> ArtifactRef:
     table = benchmark.tables[name]
-    written = write_table(table, _files(table, inputs, places), inputs.subset, places.table(name))
-    labels = [label for task in benchmark.tasks if task.table == name for label in task.labels]
-    columns = prepare.PrepareInputs(
-        str(written.path), written.smiles_column, ID_COLUMN, tuple(dict.fromkeys(labels))
-    )
-    _LOGGER.info(
-        "%s, %s: preparing %d of %d rows", benchmark.name, name, written.rows.out, written.source_rows
-    )
-    ref = prepare.run(params.prepare, columns, str(places.dataset(name)), store)
-    # Only now: another choice of rows than that of the dataset would have been refused.
-    _say_what_it_is(written, inputs.subset, places.facts(name))
-    return ref
+    # Another run below this `out` must not write the table anew while it is read here.
+    with Workspace(str(places.tables), store).alone():
+        refuse_other_rows(name, inputs.subset, places)
+        written = write_table(table, _files(table, inputs, places), inputs.subset, places.table(name))
+        write_facts(written, inputs.subset, places.facts(name))
+        labels = [label for task in benchmark.tasks if task.table == name for label in task.labels]
+        columns = prepare.PrepareInputs(
+            str(written.path), written.smiles_column, ID_COLUMN, tuple(dict.fromkeys(labels))
+        )
+        _LOGGER.info(
+            "%s, %s: preparing %d of %d rows", benchmark.name, name, written.rows.out, written.source_rows
+        )
+        return prepare.run(params.prepare, columns, str(places.dataset(name)), store)
 
 
 def _files(table: MoleculeTable, inputs: BenchmarkInputs, places: Places) -> SourceFiles:
     if inputs.data is None:
         return downloaded_files(table.source, DATA_FOLDER)
     names = frozenset() if table.lists is None else frozenset({table.lists.train, table.lists.test})
-    return local_files(table.source, inputs.data, names, places.folder / "tables")
+    return local_files(table.source, inputs.data, names, places.tables)
 
 
 def _train_and_judge(
@@ -158,6 +163,10 @@ def _train(
     trainings = finetune.members(params, sources.dataset, store)
     if "" in trainings:
         return finetune.run(params, sources, out, store)
+    # Before a seed is trained: a predictor of other seeds or parameters is refused now, not hours later.
+    found = store.find(finetune.recipe_of(params, sources, store), out)
+    if found is not None:
+        return found
     trained = [
         finetune.run(member, sources, str(places.member(task.name, start, name)), store).uri
         for name, member in trainings.items()
@@ -169,15 +178,6 @@ def _network_of(model: str, store: Store) -> list[str]:
     """The size of a pretrained network, as assignments: from scratch it is to be the same."""
     config = json.loads((store.fetch(model, "model").path / CONFIG).read_text(encoding="utf-8"))
     return [f"model.{key}={json.dumps(config[key])}" for key in _NETWORK]
-
-
-def _say_what_it_is(written: WrittenTable, subset: int | None, path: Path) -> None:
-    facts = {
-        "source_rows": written.source_rows,
-        "subset": subset,
-        "rows": written.rows.model_dump(by_alias=True),
-    }
-    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 def _as_assignments(params: Params) -> list[str]:

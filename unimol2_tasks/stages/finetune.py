@@ -1,6 +1,8 @@
 """Fine-tuning: a labelled dataset and a model become a predictor, of one network or of several."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from unimol2_tasks import progress
 from unimol2_tasks.artifacts.manifest import ArtifactRef
@@ -36,14 +38,11 @@ def run(params: Params, inputs: FinetuneInputs, out: str, store: Store = Store()
         UserError: Dataset or model is missing or damaged, or a wanted label or fold is not there.
         TrainingFailed: Training ended without a result.
     """
-    sources = _Sources(
-        store.fetch(inputs.dataset, "dataset"),
-        None if inputs.model is None else store.fetch(inputs.model, "model"),
-    )
+    sources = _Sources.fetched(inputs, store)
     trainings = _members(params, sources.dataset)
     if "" in trainings:
         return sources.train(params, out, store)
-    recipe = ensemble.recipe_of({name: sources.recipe(member) for name, member in trainings.items()})
+    recipe = sources.joined(trainings)
     folder = _members_folder(recipe, out, store)
     ref = store.find(recipe, out)
     if ref is None:
@@ -74,6 +73,16 @@ def members(params: Params, dataset: str, store: Store = Store()) -> dict[str, P
         UserError: To cross-validate, the dataset has no folds.
     """
     return _members(params, store.fetch(dataset, "dataset"))
+
+
+def recipe_of(params: Params, inputs: FinetuneInputs, store: Store = Store()) -> Recipe:
+    """What determines the predictor that `run` makes, known before anything is trained.
+
+    Raises:
+        UserError: Dataset or model is missing or damaged, or there are no folds to cross-validate.
+    """
+    sources = _Sources.fetched(inputs, store)
+    return sources.joined(_members(params, sources.dataset))
 
 
 def _members(params: Params, dataset: LocalArtifact) -> dict[str, Params]:
@@ -122,6 +131,17 @@ class _Sources:
 
     dataset: LocalArtifact
     model: LocalArtifact | None
+
+    @classmethod
+    def fetched(cls, inputs: FinetuneInputs, store: Store) -> Self:
+        """Those of a fine-tuning."""
+        dataset = store.fetch(inputs.dataset, "dataset")
+        return cls(dataset, None if inputs.model is None else store.fetch(inputs.model, "model"))
+
+    def joined(self, trainings: Mapping[str, Params]) -> Recipe:
+        """What determines the predictor of all trainings, which may be a single one."""
+        recipes = {name: self.recipe(params) for name, params in trainings.items()}
+        return recipes[""] if "" in recipes else ensemble.recipe_of(recipes)
 
     def recipe(self, params: Params) -> Recipe:
         """What determines the predictor of a single training."""

@@ -21,13 +21,12 @@ from unimol2_tasks.scaling.metrics import score
 from unimol2_tasks.scaling.points import CurvePoint
 from unimol2_tasks.scaling.resampling import Replica, intervals_of, prediction_interval, resample
 from unimol2_tasks.stages.curves import read_curve
+from unimol2_tasks.stages.scaling_results.comparable import refuse_repeats, refuse_unlike
 from unimol2_tasks.stages.scaling_results.law_files import Part, write_fit, write_points, write_replicas
 from unimol2_tasks.training.network import CONFIG
 from unimol2_tasks.training.size import count_parameters
 
 _SETTINGS = ("counted", "skip_steps", "test_from_step", "seed", "starts", "bootstrap")
-_ALIKE = ("batch_size", "steps", "learning_rate", "warmup_steps")
-"""Parameters of pretraining that a loss after so many steps depends on, besides the size."""
 _JUDGED_SHARE = 1 / 8
 """Of a held-out curve: the paper's last 100,000 of 810,000 steps."""
 
@@ -91,9 +90,9 @@ def run(inputs: ScalingInputs, out: str, store: Store = Store()) -> ArtifactRef:
         UserError: A model is missing, given twice, trained unlike the others or without validation losses, or
             the curves are too few.
     """
-    _refuse_repeats(inputs)
     models = [store.fetch(uri, "model") for uri in inputs.models]
     held_out = [store.fetch(uri, "model") for uri in inputs.held_out]
+    refuse_repeats([*models, *held_out])
     recipe = Recipe(
         "law",
         {name: getattr(inputs, name) for name in _SETTINGS},
@@ -103,13 +102,13 @@ def run(inputs: ScalingInputs, out: str, store: Store = Store()) -> ArtifactRef:
     found = store.find(recipe, out)
     if found is not None:
         return found
-    _refuse_unlike([*models, *held_out])
+    refuse_unlike([*models, *held_out])
     curves = _read_curves(models, held_out, inputs)
     try:
         fitted = fit_scaling_law(curves.fitted, inputs.seed, inputs.starts)
         replicas = resample(fitted, curves.fitted, inputs.bootstrap, inputs.seed)
         value = _describe(fitted, replicas, curves, inputs) | {
-            "batch_size": _pretrained_with(models[0])["batch_size"]
+            "batch_size": models[0].manifest.params.get("pretrain", {}).get("batch_size")
         }
     except ValueError as error:
         raise UserError(f"scaling: {error}") from None
@@ -118,36 +117,6 @@ def run(inputs: ScalingInputs, out: str, store: Store = Store()) -> ArtifactRef:
         write_points(draft, curves.by_part(), fitted.law, replicas)
         write_replicas(draft, replicas)
         return store.publish(draft, out, recipe)
-
-
-def _refuse_repeats(inputs: ScalingInputs) -> None:
-    given = [uri.rstrip("/") for uri in (*inputs.models, *inputs.held_out)]
-    for uri in given:
-        if given.count(uri) > 1:
-            raise UserError(f"scaling: {uri} is given twice; a model is either fitted or held out")
-
-
-def _refuse_unlike(models: Sequence[LocalArtifact]) -> None:
-    """Refuse models that differ in more than their size: the law knows of nothing else.
-
-    Raises:
-        UserError: Two were pretrained on different datasets or with different parameters.
-    """
-    first, *others = models
-    expected = _pretrained_with(first)
-    for other in others:
-        for key, value in _pretrained_with(other).items():
-            if value != expected[key]:
-                raise UserError(
-                    f"scaling: {first.uri} was pretrained with {key} {expected[key]}, but {other.uri} with "
-                    f"{key} {value}; give models that differ in their size only"
-                )
-
-
-def _pretrained_with(model: LocalArtifact) -> dict[str, Any]:
-    """What must be alike in all models; None where a model does not say."""
-    pretrain = model.manifest.params.get("pretrain", {})
-    return {"dataset": model.manifest.parents.get("dataset")} | {key: pretrain.get(key) for key in _ALIKE}
 
 
 def _read_curves(
@@ -169,8 +138,9 @@ def _points(model: LocalArtifact, counted: Counted) -> list[CurvePoint]:
     points = [
         CurvePoint(run=model.uri, millions=size, steps=step, loss=loss)
         for step, loss in zip(steps, losses, strict=True)
-        # The untrained network's loss at step 0 is no part of a power law of steps.
-        if step > 0
+        # What an untrained network loses is no part of a power law of steps. Training validates after its
+        # first step, whatever `validate_every` says, and that step has changed next to nothing.
+        if step > 1
     ]
     if not points:
         raise UserError(

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 
 from unimol2_tasks.errors import UserError
-from unimol2_tasks.versioning.git import git
+from unimol2_tasks.versioning.git import GitError, git
 from unimol2_tasks.versioning.owned_process import end_marked
 from unimol2_tasks.versioning.shared_cache import share_cache
 from unimol2_tasks.versioning.source import Source, locked
@@ -68,14 +68,27 @@ def clone_for_run(source: Source, folder: str = ".", cache: Path | None = None) 
 
 
 def _make(source: Source, root: Path) -> None:
-    draft = root.with_suffix(".draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    # From a path all objects come along, even those that no branch or tag leads to.
-    git(root.parent, "clone", "--quiet", "--no-checkout", "--local", "--", str(source.folder), str(draft))
+    draft = _draft(root)
+    try:
+        _copy(source, draft)
+    except GitError:
+        # Somebody may have repacked the repository meanwhile, so that files went away under Git.
+        _copy(source, draft)
     # Where somebody pushes by hand, it goes to the repository and not to its mirror.
     git(draft, "remote", "set-url", "origin", source.repository)
     git(draft, "checkout", "--quiet", "--detach", source.commit)
     draft.rename(root)
+
+
+def _copy(source: Source, draft: Path) -> None:
+    shutil.rmtree(draft, ignore_errors=True)
+    # From a path all objects come along, even those that no branch or tag leads to.
+    git(draft.parent, "clone", "--quiet", "--no-checkout", "--local", "--", str(source.folder), str(draft))
+
+
+def _draft(root: Path) -> Path:
+    """Where a clone is until it is whole."""
+    return root.with_suffix(".draft")
 
 
 def _refuse_no_project(source: Source, project: Path, folder: str) -> None:
@@ -95,4 +108,5 @@ def _remove_idle(clones: Path, concerns: Callable[[Path], bool]) -> None:
             root = path.with_suffix("")
             end_marked(str(root))
             shutil.rmtree(root, ignore_errors=True)
+            shutil.rmtree(_draft(root), ignore_errors=True)
             path.unlink()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unimol2_tasks.errors import UserError
-from unimol2_tasks.versioning.git import without_repository
+from unimol2_tasks.versioning.git import without_password, without_repository
 from unimol2_tasks.versioning.lock_file import read_locks
 from unimol2_tasks.versioning.owned_process import Say, run_owned
 
@@ -29,7 +29,8 @@ def reproduce(
         say: Told every line that DVC prints.
 
     Returns:
-        The stages of `dvc.lock` afterwards: their commands, and hashes of inputs and outputs.
+        The stages of `dvc.lock` afterwards: their commands, and hashes of inputs and outputs. None where all
+        targets are of another folder's `dvc.yaml`; `read_locks` has those.
 
     Raises:
         UserError: There is no `dvc.yaml`, or DVC or a stage failed; the message holds DVC's last lines.
@@ -37,7 +38,7 @@ def reproduce(
     if not (repository / "dvc.yaml").is_file():
         raise UserError(f"{repository}: no dvc.yaml there; give the folder of a DVC project")
     run_dvc(repository, ["repro", *(["--", *targets] if targets else [])], say)
-    return read_locks(repository)["dvc.lock"]
+    return read_locks(repository).get("dvc.lock", {})
 
 
 def pull(repository: Path, say: Say = _nobody) -> None:
@@ -67,8 +68,10 @@ def run_dvc(repository: Path, arguments: Sequence[str], say: Say, mark: str | No
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
 
     def tell(line: str) -> None:
-        tail.extend(line.splitlines())
-        say(line)
+        # DVC names the addresses of remotes and of imported data.
+        shown = without_password(line)
+        tail.extend(shown.splitlines())
+        say(shown)
 
     code = run_owned(
         [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments],

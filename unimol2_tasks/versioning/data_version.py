@@ -34,10 +34,11 @@ def version_of(files: Sequence[Path]) -> DataVersion | None:
     Args:
         files: Of one repository; what else there is has no version.
     """
-    root = toplevel(files[0].absolute().parent)
+    # Git's root has no links in it. A file may be one itself, into DVC's cache, and is not followed.
+    paths = [file.parent.resolve() / file.name for file in files]
+    root = toplevel(paths[0].parent)
     if root is None:
         return None
-    paths = [file.absolute() for file in files]
     outs = outs_of(root, paths)
     rest = [path for path in paths if not any(path.is_relative_to(out.path) for out in outs)]
     if any(not path.is_relative_to(root) or not _is_tracked(root, path) for path in rest):

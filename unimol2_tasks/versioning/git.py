@@ -17,7 +17,9 @@ _WHERE = (
     "GIT_PREFIX",
 )
 """Set inside Git's hooks, and stronger than the working folder."""
-_PASSWORD = re.compile(r"(?<=://)([^/@:]*:[^/@]*)@")
+_SECRET = re.compile(r"(?<=http://)[^/\s]+@|(?<=https://)[^/\s]+@|(?<=://)[^/\s]*:[^/\s]*@", re.IGNORECASE)
+"""What a URL says of who asks. Over HTTP a token may stand where a user's name does; over SSH a name alone is
+none."""
 
 
 class GitError(UserError):
@@ -55,13 +57,13 @@ def without_repository() -> dict[str, str]:
 
 
 def has_password(address: str) -> bool:
-    """Whether a URL holds a password or token."""
-    return _PASSWORD.search(address) is not None
+    """Whether a URL holds a password or token, or over HTTP a user name, which may be one."""
+    return _SECRET.search(address) is not None
 
 
 def without_password(text: str) -> str:
-    """The text, with the passwords of its URLs blotted out."""
-    return _PASSWORD.sub("***@", text)
+    """The text, with the passwords, tokens and HTTP user names of its URLs blotted out."""
+    return _SECRET.sub("***@", text)
 
 
 def toplevel(path: Path) -> Path | None:

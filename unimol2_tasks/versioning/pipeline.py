@@ -40,6 +40,7 @@ def reproduce_stage(
     """Bring one stage up to date, once those that it needs are.
 
     Its data is fetched only where the stage has to run; that of a stage that is unchanged stays where it is.
+    Without `pull` a stage whose results the cache lacks counts as changed: those after it would lack them.
 
     Args:
         project: The folder with `.dvc`.
@@ -49,15 +50,15 @@ def reproduce_stage(
         mark: See `owned_process.run_owned`.
 
     Raises:
-        UserError: DVC or the stage failed; the message holds its last lines.
+        UserError: What the stage needs cannot be had, or DVC or the stage failed; the message holds its last
+            lines.
     """
     started = time.monotonic()
     outcome: Outcome = "unchanged"
-    needed = _needed(project, stage)
+    needed = _needed(project, stage, pull)
     if needed is not None:
         if needed:
-            # Without a remote, what the cache has is linked all the same.
-            run_dvc(project, ["pull" if pull else "checkout", "--", *needed], say, mark)
+            _fetch(project, stage, needed, say, pull, mark)
         outcome = "restored"
         ran = f"Running stage '{stage}':"
 
@@ -75,12 +76,29 @@ def reproduce_stage(
     return StageResult(stage=stage, outcome=outcome, seconds=seconds, outs=outs, metrics=metrics)
 
 
-def _needed(project: Path, stage: str) -> list[str] | None:
+def _fetch(project: Path, stage: str, needed: Sequence[str], say: Say, pull: bool, mark: str | None) -> None:
+    """Link the inputs of a stage from the cache; with `pull` what that lacks comes from the remote."""
+    try:
+        run_dvc(project, ["pull" if pull else "checkout", "--", *needed], say, mark)
+    except UserError as error:
+        instead = (
+            "push it there from where it was made, or leave out `pull` so that what a stage made is made anew"
+            if pull
+            else "add it to the cache, or give DVC a remote that has it"
+        )
+        raise UserError(
+            f"{stage}: needs {', '.join(needed)}, which cannot be had; {instead}. {error}"
+        ) from None
+
+
+def _needed(project: Path, stage: str, pull: bool) -> list[str] | None:
     """Inputs of a stage that DVC keeps and that are not in the folder; None: the stage is unchanged."""
     with _opened(project) as repo:
         (found,) = repo.stage.collect(_target(project, stage))
         with repo.lock:
-            if not found.changed(allow_missing=True, upstream=list(repo.index.graph.successors(found))):
+            to_be_had = pull or not any(out.use_cache and out.changed_cache() for out in found.outs)
+            upstream = list(repo.index.graph.successors(found))
+            if not found.changed(allow_missing=to_be_had, upstream=upstream):
                 return None
         missing = [Path(dep.fs_path) for dep in found.deps if dep.protocol == "local" and not dep.exists]
         # What is neither there nor kept by DVC is missing in earnest, and DVC says so.
@@ -108,7 +126,8 @@ def _made(project: Path, stage: str) -> tuple[dict[str, str], dict[str, float]]:
     for name, content in shown.items():
         file = project / name
         if "data" in content and any(file.is_relative_to(path) for path in paths):
-            metrics |= _flat(content["data"], f"{file.name}:")
+            # Not the file's name alone: several outputs may have a `metrics.json`.
+            metrics |= _flat(content["data"], f"{file.relative_to(project).as_posix()}:")
     return {path.relative_to(project).as_posix(): value for path, value in paths.items()}, metrics
 
 

@@ -21,7 +21,7 @@ class StageResult(BaseModel):
     outs: dict[str, str]
     """Path to DVC hash of every output."""
     metrics: dict[str, float]
-    """`file:key` to value of the metrics among the outputs."""
+    """`path:key` to value of the metrics among the outputs; the file's path is seen from the project."""
 
 
 class Reproduction(BaseModel):

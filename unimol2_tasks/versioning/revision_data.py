@@ -31,7 +31,8 @@ def table_at(table: str, rev: str, place: Path) -> tuple[str, DataVersion]:
             cannot be had or is damaged; names path and revision.
     """
     root, commit = _resolve(table, rev)
-    path = Path(table).absolute()
+    # As `version_of` does it: the folder may be reached through a link, and the file be one itself.
+    path = Path(table).parent.resolve() / Path(table).name
     if not path.is_relative_to(root):
         path = path.resolve()
     inside = path.relative_to(root).as_posix()

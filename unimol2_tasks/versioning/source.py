@@ -13,6 +13,8 @@ from pathlib import Path
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.versioning.git import GitError, commit_of, git, has_password, without_password
 
+_IN_FRONT = ("--config", "gc.autoDetach=false", "--config", "maintenance.autoDetach=false")
+"""What Git tidies after a fetch it then tidies under our lock, and not while the next one fetches."""
 _ADDRESS = re.compile(r"^(https?|ssh|git|file)://|^[\w.-]+@[\w.-]+:")
 
 
@@ -44,12 +46,12 @@ def find_source(repository: str, rev: str, work: Path) -> Source:
 
     Raises:
         UserError: It is no repository, cannot be reached or has no such revision, or the address holds a
-            password, which would be shown and stored with the run.
+            password or token, which would be shown and stored with the run.
     """
     if has_password(repository):
         raise UserError(
-            f"{without_password(repository)}: the address holds a password, which would be stored with the "
-            "run; give it to Git's credential helper, or use SSH"
+            f"{without_password(repository)}: the address holds a user name or token, which would be stored "
+            "with the run; leave it out and give it to Git's credential helper, or use SSH"
         )
     if _ADDRESS.match(repository):
         home = _home(work, repository)
@@ -87,15 +89,25 @@ def _mirror(address: str, mirror: Path) -> Path:
     with locked(mirror.with_suffix(".lock"), wait=True):
         try:
             if mirror.is_dir():
+                _remove_lock_files(mirror)
                 git(mirror, "fetch", "--quiet", "--prune", "origin")
             else:
                 draft = mirror.with_suffix(".draft")
                 shutil.rmtree(draft, ignore_errors=True)
-                git(mirror.parent, "clone", "--quiet", "--mirror", "--", address, str(draft))
+                git(mirror.parent, "clone", "--quiet", "--mirror", *_IN_FRONT, "--", address, str(draft))
                 draft.rename(mirror)
         except GitError as error:
             raise UserError(f"{address}: cannot be fetched: {error}") from None
     return mirror
+
+
+def _remove_lock_files(mirror: Path) -> None:
+    """Remove what a killed Git leaves: each would make every later one fail that wants to write there.
+
+    Nobody but `_mirror` writes to a mirror, one process at a time, and no branch may end in `.lock`.
+    """
+    for path in mirror.rglob("*.lock"):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -6,8 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from unimol2_tasks.cli import app
-from unimol2_tasks.datasets.benchmarks import assignments, benchmarks, find_benchmark
+from unimol2_tasks.datasets.benchmarks import Benchmark, assignments, benchmarks, find_benchmark
 from unimol2_tasks.errors import ParameterError, UserError
+from unimol2_tasks.stages import benchmark as stage
 from unimol2_tasks.stages.benchmark import BenchmarkInputs, Overrides, definition, run
 
 
@@ -74,6 +75,50 @@ def test_the_definition_goes_before_the_file_of_the_working_folder(
     benchmark = find_benchmark("bbbp")
     params = Overrides().over(assignments(benchmark.tables["bbbp"], benchmark.tasks[0]))
     assert (params.finetune.epochs, params.finetune.log_every) == (60, 3)
+
+
+def test_test_molecules_are_judged_unless_a_person_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Published numbers, which stand beside, are of test molecules."""
+    (tmp_path / "params.yaml").write_text("evaluate: {split: valid}\n")
+    monkeypatch.chdir(tmp_path)
+    benchmark = find_benchmark("bbbp")
+    own = definition(benchmark, benchmark.tasks[0])
+    assert Overrides().over(own).evaluate.split == "test"
+    assert Overrides(assignments=("evaluate.split=valid",)).over(own).evaluate.split == "valid"
+    assert Overrides(tmp_path / "params.yaml").over(own).evaluate.split == "valid"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "finetune.epoch=3"], "unknown key; did you mean epochs"),
+        (["--model", "nowhere"], "nowhere: no model there"),
+    ],
+)
+def test_a_refusal_before_anything_is_there_is_told_as_it_is(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message):
+        ask("bbbp", "bace", "--out", "runs", *words)
+
+
+def test_what_one_benchmark_cannot_do_does_not_stop_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def refuse(benchmark: Benchmark, *_: object) -> None:
+        asked.append(benchmark.name)
+        raise UserError(f"{benchmark.name} is refused")
+
+    monkeypatch.setattr(stage, "run", refuse)
+    done = CliRunner().invoke(app, ["benchmark", "bbbp", "bace", "--out", str(tmp_path / "runs")])
+    assert asked == ["bbbp", "bace"]
+    assert str(done.exception) == "bbbp is refused"
+    assert "bace is refused" in done.output
 
 
 def test_an_unknown_parameter_is_refused_before_anything_is_done(tmp_path: Path) -> None:

@@ -53,6 +53,17 @@ def test_the_parameters_that_it_sets_exist(benchmark: Benchmark, tmp_path: Path)
         )
 
 
+@pytest.mark.parametrize("benchmark", benchmarks(), ids=lambda benchmark: benchmark.name)
+def test_classes_are_learnt_as_classes_whatever_duplicates_say(benchmark: Benchmark, tmp_path: Path) -> None:
+    empty = tmp_path / "params.yaml"
+    empty.write_text("")
+    for task in benchmark.tasks:
+        params = load_params(empty, assignments(benchmark.tables[task.table], task))
+        of_classes = task.metric == "roc_auc"
+        assert params.finetune.task == dict.fromkeys(task.labels, "binary" if of_classes else "regression")
+        assert params.prepare.duplicate_labels == ("drop-conflicting" if of_classes else "mean")
+
+
 def test_published_tables_have_the_columns_of_their_benchmark() -> None:
     for table in published_tables():
         benchmark = find_benchmark(table.benchmark)

@@ -8,7 +8,7 @@ import pytest
 from rdkit import Chem
 
 from unimol2_tasks.datasets.ledger import read_ledger
-from unimol2_tasks.datasets.xyz_table import write_sdf
+from unimol2_tasks.datasets.xyz_table import replaced, write_sdf
 from unimol2_tasks.errors import TableError
 
 WATER = "3\nwater\nO 0.0 0.0 0.0\nH 0.76 0.59 0.0\nH -0.76 0.59 0.0\n"
@@ -20,7 +20,7 @@ class Interruption(BaseException):
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.suffix != ".part")
+    return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
@@ -49,6 +49,22 @@ def test_an_interruption_leaves_nothing_that_passes_for_the_file(tmp_path: Path)
     with pytest.raises(Interruption):
         write_sdf(ROWS, "id", ["gap"], interrupted(), out)
     assert out.read_bytes() == finished
+
+
+def test_two_processes_that_write_one_file_do_not_share_what_is_unfinished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "table.csv"
+    with replaced(out) as [mine]:
+        mine.write_text("mine, ")
+        monkeypatch.setattr("os.getpid", lambda: -1)
+        with replaced(out) as [other]:
+            other.write_text("other")
+        assert out.read_text() == "other"
+        with mine.open("a") as stream:
+            stream.write("whole")
+    assert out.read_text() == "mine, whole"
+    assert names(tmp_path) == ["table.csv"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """A benchmark's table: published values marked, ours with their spread, what is missing said."""
 
+from dataclasses import replace
+
 import pytest
 
 from unimol2_tasks.evaluation.benchmark_rows import ENSEMBLE, ResultRow, averaged, summarise
@@ -69,5 +71,21 @@ def test_markdown_has_one_line_per_method() -> None:
 
 def test_a_column_of_several_labels_is_their_mean() -> None:
     rows = [row("homo", "a", "0", 1.0), row("lumo", "a", "0", 3.0), row("homo", "b", "0", 1.0)]
-    [mean] = averaged(rows, "homo/lumo")
-    assert (mean.method, mean.target, mean.value) == ("a", "homo/lumo", 2.0)
+    [mean] = averaged(rows, "homo/lumo", ["homo", "lumo"])
+    assert (mean.method, mean.target, mean.value, mean.n) == ("a", "homo/lumo", 2.0, 100)
+    assert averaged(rows, "all", ["homo", "lumo", "gap"]) == []
+
+
+def test_labels_with_different_numbers_of_molecules_have_none_in_common() -> None:
+    rows = [row("homo", "a", "0", 1.0), replace(row("lumo", "a", "0", 3.0), n=80)]
+    [mean] = averaged(rows, "homo/lumo", ["homo", "lumo"])
+    assert mean.n is None
+
+
+def test_a_mean_that_a_report_leaves_undefined_is_not_called_missing() -> None:
+    methods = Methods(("pretrained", "from scratch"), (), frozenset({("pretrained", "aIP")}))
+    table = benchmark_table("COMPAS", ROWS, COLUMNS, methods, [], "compas-1d")
+    own = {line[0]: line[1:] for line in table.rows}
+    assert own["pretrained"] == ("measured here, 3 seeds", "0.02 ± 0.01", "undefined for a label")
+    assert own["pretrained, ensemble"][2] == "undefined for a label"
+    assert own["from scratch"][2] == "not there yet"

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from unimol2_tasks.training.size import count_parameters
 LAW = ScalingLaw(0.08, -0.5, 12.0, -0.4, 0.3, -0.1)
 SIZES = {"small": 0.04, "middle": 0.08, "large": 0.15, "larger": 0.26}
 STEPS = range(0, 4001, 250)
+UNTRAINED = 12.0
+TINY = ModelConfig.preset("tiny")
 PRETRAIN = {"batch_size": 64, "steps": 4000, "learning_rate": 1e-4, "warmup_steps": 100, "log_every": 10}
 
 
@@ -32,8 +35,8 @@ def publish_model(
     millions: float,
     factor: float = 1.0,
     measured: Sequence[int] = STEPS,
-    dataset: str = "sha256:one",
-    config: ModelConfig | None = None,
+    parents: dict[str, str] | None = None,
+    config: ModelConfig = TINY,
     **pretrain: Any,
 ) -> str:
     """A model of which only the curve and the size are there."""
@@ -44,12 +47,16 @@ def publish_model(
             writer = csv.writer(stream)
             writer.writerow(["step", "valid/loss"])
             for step in measured:
-                loss = LAW.predict(millions, max(step, 1)) * factor * np.exp(0.003 * rng.normal())
+                if step <= 1:
+                    writer.writerow([step, UNTRAINED])
+                    continue
+                loss = LAW.predict(millions, step) * factor * np.exp(0.003 * rng.normal())
                 writer.writerow([step, float(loss)])
         (draft / "metrics.json").write_text(json.dumps({"parameters": millions * 1e6}))
-        if config is not None:
-            write_config(draft, config)
-        recipe = Recipe("model", {"pretrain": PRETRAIN | pretrain}, {"dataset": dataset})
+        write_config(draft, config)
+        recipe = Recipe(
+            "model", {"pretrain": PRETRAIN | pretrain}, {"dataset": "sha256:one"} | (parents or {})
+        )
         return store.publish(draft, str(out), recipe).uri
 
 
@@ -105,6 +112,20 @@ def test_every_loss_but_the_untrained_is_in_the_table_with_its_part(fitted: Path
     assert parts == {"skipped": 4 * 4, "fit": 4 * 12, "held out": 14, "test": 2}
 
 
+def test_the_untrained_network_has_no_part_in_a_fit_that_skips_nothing(tmp_path: Path) -> None:
+    """Training validates before its first step and after it, whatever `validate_every` says."""
+    laws = {}
+    for name, first in (("with", [0, 1]), ("without", [])):
+        models = {
+            size: publish_model(tmp_path / name / size, millions, measured=[*first, *STEPS[1:]])
+            for size, millions in SIZES.items()
+        }
+        laws[name] = read_fit(fit(models, [], tmp_path / name, skip_steps=0, bootstrap=0))
+    assert laws["with"]["constants"] == laws["without"]["constants"]
+    assert laws["with"]["steps"] == [250, 4000]
+    assert laws["with"]["metrics"]["rmae"] < 0.01
+
+
 def test_a_finished_fit_is_found_again(fitted: Path, models: dict[str, str]) -> None:
     before = (fitted / "law.json").stat().st_mtime_ns
     assert fit(models, ["largest"], fitted.parent) == fitted
@@ -113,7 +134,7 @@ def test_a_finished_fit_is_found_again(fitted: Path, models: dict[str, str]) -> 
 
 def test_the_blocks_alone_can_be_what_is_counted(tmp_path: Path) -> None:
     shapes = [{"atom_dim": 16 * n, "ffn_dim": 16 * n, "heads": n, "pair_dim": 8 * n} for n in (1, 2, 3, 4)]
-    configs = [ModelConfig.from_dict(ModelConfig.preset("tiny").to_dict() | shape) for shape in shapes]
+    configs = [ModelConfig.from_dict(TINY.to_dict() | shape) for shape in shapes]
     places = [tmp_path / str(number) for number in range(len(configs))]
     models = [
         publish_model(place, count_parameters(config) / 1e6, config=config)
@@ -140,14 +161,30 @@ def test_a_model_is_not_fitted_and_held_out(models: dict[str, str], tmp_path: Pa
         fit(models, ["small"], tmp_path)
 
 
+def test_a_model_is_known_again_by_another_address(models: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "alias").symlink_to(models["small"])
+    with pytest.raises(UserError, match=r"alias is given twice, as .*small too; a model is either"):
+        fit({**models, "alias": str(tmp_path / "alias")}, ["alias"], tmp_path)
+
+
 @pytest.mark.parametrize(
     ("key", "usual", "other"),
     [
-        ("dataset", "sha256:one", "sha256:two"),
         ("batch_size", 64, 128),
         ("steps", 4000, 8000),
         ("learning_rate", 1e-4, 2e-4),
         ("warmup_steps", 100, 0),
+        ("weight_decay", 1e-4, 0.0),
+        ("ema_decay", None, 0.999),
+        ("precision", "fp32", "bf16"),
+        ("validation_molecules", 2048, 256),
+        ("mask_probability", 0.15, 0.3),
+        ("noise", "gaussian", "uniform"),
+        ("conformer", "random", "lowest"),
+        ("feature_drop", 0.5, 0.0),
+        ("flat_probability", 0.5, 0.0),
+        ("scaffold_temperature", None, 0.005),
+        ("distance_weight", 1.0, 10.0),
     ],
 )
 def test_a_model_that_was_trained_unlike_the_others_is_refused(
@@ -158,8 +195,31 @@ def test_a_model_that_was_trained_unlike_the_others_is_refused(
         fit({**models, "odd": odd}, ["odd"], tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"parents": {"dataset": "sha256:two"}}, "dataset sha256:one, but .* dataset sha256:two"),
+        ({"parents": {"model": "sha256:warm"}}, "starting weights None, but .* starting weights sha256:warm"),
+        ({"config": replace(TINY, dropout=0.3)}, r"dropout 0\.1, but .* dropout 0\.3"),
+    ],
+)
+def test_so_is_one_of_other_data_other_weights_or_another_kind_of_network(
+    models: dict[str, str], tmp_path: Path, other: dict[str, Any], said: str
+) -> None:
+    odd = publish_model(tmp_path / "odd", 0.5, **other)
+    with pytest.raises(UserError, match=said):
+        fit({**models, "odd": odd}, ["odd"], tmp_path)
+
+
 def test_what_does_not_change_the_loss_may_differ(models: dict[str, str], tmp_path: Path) -> None:
-    other = publish_model(tmp_path / "other", 0.5, log_every=1)
+    elsewhere: dict[str, Any] = {
+        "log_every": 1,
+        "ranks": 8,
+        "zero_stage": 2,
+        "checkpoint_every": 5,
+        "seed": 3,
+    }
+    other = publish_model(tmp_path / "other", 0.5, **elsewhere)
     assert read_fit(fit({**models, "other": other}, ["other"], tmp_path))["held_out"]
 
 

@@ -30,6 +30,21 @@ def test_a_file_in_git_has_the_commit_and_whether_it_was_changed(
     assert (changed.commit, changed.modified) == (first, True)
 
 
+def test_a_file_behind_a_linked_folder_has_the_same_version(
+    dvc_repository: Path, dvc: Callable[..., None], commit: Callable[[str], str], tmp_path: Path
+) -> None:
+    (dvc_repository / "plain.csv").write_text(TABLE)
+    (dvc_repository / "kept.csv").write_text(TABLE)
+    dvc("config", "cache.type", "symlink")
+    dvc("add", "--quiet", "kept.csv")
+    commit("Tables")
+    (tmp_path / "link").symlink_to(dvc_repository)
+    for name in ("plain.csv", "kept.csv"):
+        version = version_of([dvc_repository / name])
+        assert version is not None
+        assert version_of([tmp_path / "link" / name]) == version
+
+
 def test_what_neither_git_nor_dvc_keeps_has_no_version(
     repository: Path, commit: Callable[[str], str], tmp_path: Path
 ) -> None:

@@ -56,6 +56,18 @@ def test_folders_and_patterns_too(history: Path, place: Path, table: str) -> Non
     assert version.paths == ("many",)
 
 
+def test_a_linked_folder_is_followed_and_a_file_linked_to_the_cache_is_not(
+    history: Path, dvc: Callable[..., None], place: Path, tmp_path: Path
+) -> None:
+    dvc("config", "cache.type", "symlink")
+    dvc("checkout", "--relink", "--quiet", "kept.csv")
+    assert (history / "kept.csv").is_symlink()
+    (tmp_path / "link").symlink_to(history)
+    copy, version = table_at(str(tmp_path / "link" / "kept.csv"), "old", place)
+    assert Path(copy).read_text() == OLD
+    assert version.paths == ("kept.csv",)
+
+
 def test_what_is_not_there_is_named_with_its_revision(history: Path, place: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.csv at revision old \([0-9a-f]{12}\): not there"):
         table_at(str(history / "none.csv"), "old", place)

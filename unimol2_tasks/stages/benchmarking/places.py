@@ -1,6 +1,7 @@
 """Where the parts of a benchmark are."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +25,18 @@ class Places:
         """All of it."""
         return self.out / self.benchmark
 
+    @property
+    def tables(self) -> Path:
+        """What the datasets are prepared from."""
+        return self.folder / "tables"
+
     def table(self, name: str) -> Path:
         """A table without its suffix; `NAME.json` says what it is."""
-        return self.folder / "tables" / name
+        return self.tables / name
 
     def facts(self, name: str) -> Path:
         """What a table is: rows of the source, rows taken, rows rejected."""
-        return self.folder / "tables" / f"{name}.json"
+        return self.tables / f"{name}.json"
 
     def dataset(self, name: str) -> Path:
         """A prepared table."""
@@ -68,7 +74,7 @@ class Places:
 
 def replace_text(path: Path, text: str) -> None:
     """Write a file in one step, so that whoever reads it meanwhile finds the old text or the new one."""
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
 

@@ -46,10 +46,14 @@ def begun(out: Path) -> list[Benchmark]:
     Raises:
         UserError: Of none.
     """
-    found = [benchmark for benchmark in benchmarks() if Places(out, benchmark.name).folder.is_dir()]
-    if not found:
+    if not is_begun(out):
         raise UserError(f"{out}: holds no benchmark; make one by `unimol2 benchmark NAME --out {out}`")
-    return found
+    return [benchmark for benchmark in benchmarks() if Places(out, benchmark.name).folder.is_dir()]
+
+
+def is_begun(out: Path) -> bool:
+    """Whether a folder has something of any benchmark."""
+    return any(Places(out, benchmark.name).folder.is_dir() for benchmark in benchmarks())
 
 
 def tables(out: Path) -> list[BenchmarkTable]:
@@ -73,15 +77,23 @@ def write_results(out: Path) -> None:
 
 def measured(benchmark: Benchmark, out: Path) -> list[ResultRow]:
     """All numbers of the reports that are there."""
+    return [
+        row
+        for task in benchmark.tasks
+        for column, rows in _by_column(benchmark, task, out).items()
+        for row in averaged(rows, column, task.columns[column])
+    ]
+
+
+def _by_column(benchmark: Benchmark, task: Task, out: Path) -> dict[str, list[ResultRow]]:
+    """The numbers of each label of a task, by the column that they are a part of."""
     places = Places(out, benchmark.name)
-    rows: list[ResultRow] = []
-    for task in benchmark.tasks:
-        found = [row for start in _NETWORKS for row in _of_report(benchmark, task, start, places)]
-        # Baselines are the same in every report of a task.
-        unique = list({(row.target, row.method, row.seed, row.metric): row for row in found}.values())
-        for column, labels in task.columns.items():
-            rows += averaged([row for row in unique if row.target in labels], column)
-    return rows
+    found = [row for start in _NETWORKS for row in _of_report(benchmark, task, start, places)]
+    # Baselines are the same in every report of a task.
+    unique = {(row.target, row.method, row.seed, row.metric): row for row in found}.values()
+    return {
+        column: [row for row in unique if row.target in labels] for column, labels in task.columns.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +189,18 @@ def _table(benchmark: Benchmark, out: Path) -> BenchmarkTable:
     ]
     places = Places(out, benchmark.name)
     networks = tuple(_NETWORKS[start] for start in places.wanted_starts())
-    others = dict.fromkeys(row.method for row in rows if row.method not in networks)
+    judged = [
+        (row.method, column)
+        for task in benchmark.tasks
+        for column, found in _by_column(benchmark, task, out).items()
+        for row in found
+    ]
+    others = dict.fromkeys(method for method, _ in judged if method not in networks)
     return benchmark_table(
         f"{benchmark.name}: {benchmark.title}",
         rows,
         columns,
-        Methods(networks, tuple(others)),
+        Methods(networks, tuple(others), frozenset(judged)),
         [*benchmark_notes(benchmark, places)],
         benchmark.published or benchmark.name,
     )
