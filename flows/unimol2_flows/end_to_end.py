@@ -66,7 +66,16 @@ def end_to_end(
     if (skipped := overtaken()) is not None:
         return skipped  # type: ignore[no-any-return]
     params = params if launch is None else launch.apply(params)
-    out = keyed(out, params, store, molecules, labelled, library)
+    out = keyed(
+        out,
+        params,
+        store,
+        molecules,
+        labelled,
+        library,
+        label_columns=label_columns,
+        compare_with_scratch=compare_with_scratch,
+    )
     unlabelled = prepare_dataset(molecules, f"{out}/molecules", params, label_columns=[], store=store)
     dataset = prepare_dataset(labelled, f"{out}/labelled", params, label_columns=label_columns, store=store)
     model = pretrain_model(unlabelled, f"{out}/model", params, store)

@@ -20,7 +20,12 @@ from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.blocks import reference, store_of
 from unimol2_tasks.params import Params
 from unimol2_tasks.stages.finetune import members
-from unimol2_tasks.tasks import finetune_predictor, join_ensemble, prepare_dataset
+from unimol2_tasks.tasks import (
+    finetune_predictor,
+    interruptible_threads,
+    join_ensemble,
+    prepare_dataset,
+)
 
 Parallel = Annotated[
     int, asked("Trainings at a time", "Members of an ensemble that are trained at the same time.", ge=1)
@@ -45,7 +50,7 @@ def finetune(
     `finetune.seeds` or `finetune.cross_validate` each training is a task of its own, and the predictor is
     their ensemble.
     """
-    params = params if launch is None else launch.apply(params)
+    params = params if launch is None else launch.apply(params, "finetune")
     pretrained = None if model is None else reference(model, "model", store)
     dataset = prepare_dataset(table, f"{out}/dataset", params, smiles_column, None, label_columns, store)
     if not params.finetune.seeds and not params.finetune.cross_validate:
@@ -74,11 +79,12 @@ def finetune_on_task_runner(
     `predictor` go below `out`; `finetune.seeds` and `finetune.cross_validate` say which members.
     """
     trainings = members(params, dataset.uri, store_of(store))
-    trained = finetune_predictor.map(
-        unmapped(dataset),
-        unmapped(model),
-        [f"{out}/members/{name}" for name in trainings],
-        list(trainings.values()),
-        unmapped(store),
-    )
-    return join_ensemble(trained.result(), f"{out}/predictor", store)
+    with interruptible_threads():
+        trained = finetune_predictor.map(
+            unmapped(dataset),
+            unmapped(model),
+            [f"{out}/members/{name}" for name in trainings],
+            list(trainings.values()),
+            unmapped(store),
+        ).result()
+    return join_ensemble(trained, f"{out}/predictor", store)

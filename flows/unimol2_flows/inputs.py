@@ -47,8 +47,8 @@ KeyedOut = Annotated[
     str,
     asked(
         "Output",
-        f"Where results go; {{key}} in it becomes a key of tables, parameters and code, so that a changed "
-        f"table gets a folder of its own. {_PLACE}",
+        f"Where results go; {{key}} in it becomes a key of tables, columns, parameters and code, so that a "
+        f"changed table gets a folder of its own. {_PLACE}",
         min_length=1,
         examples=["runs/nightly/{key}"],
     ),

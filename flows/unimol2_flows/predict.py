@@ -16,8 +16,9 @@ from unimol2_flows.inputs import (
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.blocks import place, reference, store_of
 from unimol2_tasks.params import Params
+from unimol2_tasks.prefect_progress import progress_artifacts
 from unimol2_tasks.stages import predict as stage
-from unimol2_tasks.tasks import on_task_runner, predict_table
+from unimol2_tasks.tasks import on_task_runner, predict_table, record_predictions
 
 __all__ = ["DaskCluster", "predict", "predict_on_task_runner"]
 
@@ -62,6 +63,10 @@ def predict_on_task_runner(
     the work is shared out.
     """
     whole = place(out, store)
-    inputs = stage.PredictInputs(place(predictor, store), table, smiles_column)
+    ref = reference(predictor, "predictor", store)
+    inputs = stage.PredictInputs(ref.uri, table, smiles_column)
     sharing = stage.Sharing(on_task_runner, work or beside(whole))
-    return stage.run(params, inputs, whole, store_of(store), sharing)
+    with progress_artifacts():
+        made = stage.run(params, inputs, whole, store_of(store), sharing)
+    record_predictions(made, ref, table, store)
+    return made

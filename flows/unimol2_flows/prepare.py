@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 from prefect import flow
 
@@ -23,8 +23,9 @@ from unimol2_flows.schedule import KEY, keyed, overtaken
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.blocks import ArtifactStore, place, store_of
 from unimol2_tasks.params import Params
+from unimol2_tasks.prefect_progress import progress_artifacts
 from unimol2_tasks.stages import prepare as stage
-from unimol2_tasks.tasks import on_task_runner, prepare_dataset
+from unimol2_tasks.tasks import on_task_runner, prepare_dataset, record_dataset
 from unimol2_tasks.versioning import table_at
 
 __all__ = ["DaskCluster", "prepare", "prepare_on_task_runner"]
@@ -58,7 +59,8 @@ def prepare(
     """
     if (skipped := overtaken()) is not None:
         return skipped  # type: ignore[no-any-return]
-    out = _keyed(out, params, store, table, rev)
+    columns = {"smiles_column": smiles_column, "label_columns": label_columns}
+    out = _keyed(out, params, store, table, rev, **columns)
     if dask is None:
         return prepare_dataset(table, out, params, smiles_column, None, label_columns, store, rev)
     shared = prepare_on_task_runner.with_options(task_runner=task_runner(dask))
@@ -85,13 +87,19 @@ def prepare_on_task_runner(
     """
     labels = None if label_columns is None else tuple(label_columns)
     inputs = stage.PrepareInputs(table, smiles_column, None, labels, rev)
-    whole = place(out, store)
-    return stage.run(params.prepare, inputs, whole, store_of(store), on_task_runner, work or beside(whole))
+    whole, unfinished = place(out, store), work or beside(place(out, store))
+    with progress_artifacts():
+        made = stage.run(params.prepare, inputs, whole, store_of(store), on_task_runner, unfinished)
+    record_dataset(made, table, store)
+    return made
 
 
-def _keyed(out: str, params: Params, store: ArtifactStore | None, table: str, rev: str | None) -> str:
+def _keyed(
+    out: str, params: Params, store: ArtifactStore | None, table: str, rev: str | None, **chosen: Any
+) -> str:
     """Keyed by the table as of its revision, just as the same table of the working tree would be."""
     if rev is None or KEY not in out:
-        return keyed(out, params, store, table)
+        return keyed(out, params, store, table, sections=("prepare",), **chosen)
     with TemporaryDirectory() as folder:
-        return keyed(out, params, store, table_at(table, rev, Path(folder))[0])
+        as_of_then = table_at(table, rev, Path(folder))[0]
+        return keyed(out, params, store, as_of_then, sections=("prepare",), **chosen)

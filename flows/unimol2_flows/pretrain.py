@@ -26,7 +26,7 @@ def pretrain(
 
     The dataset and the model go below `out`. Of the parameters `prepare`, `model` and `pretrain` count.
     """
-    params = params if launch is None else launch.apply(params)
+    params = params if launch is None else launch.apply(params, "pretrain")
     dataset = prepare_dataset(table, f"{out}/dataset", params, label_columns=[], store=store)
     start = None if model is None else reference(model, "model", store)
     return pretrain_model(dataset, f"{out}/model", params, store, start)

@@ -48,7 +48,7 @@ def scaling(
     """
     if (table is None) == (dataset is None):
         raise ValueError("give either table or dataset")
-    params = params if launch is None else launch.apply(params)
+    params = params if launch is None else launch.apply(params, "pretrain")
     rungs = ladder(params)
     if dataset is not None:
         molecules = reference(dataset, "dataset", store)

@@ -1,5 +1,6 @@
 """Runs that a schedule makes: what is done is not done again, and new data get a folder of their own."""
 
+from collections.abc import Collection
 from typing import Any
 
 from prefect.client.orchestration import get_client
@@ -18,10 +19,13 @@ from unimol2_tasks.artifacts.manifest import fingerprint
 from unimol2_tasks.blocks import ArtifactStore, store_of
 from unimol2_tasks.datasets.readers import table_digest
 from unimol2_tasks.params import Params
+from unimol2_tasks.training.continuation import determining
 from unimol2_tasks.versions import code_version
 
 SKIPPED = "Skipped"
 KEY = "{key}"
+SECTIONS = ("prepare", "model", "pretrain", "finetune", "evaluate", "predict")
+"""Of the parameters, those that determine artifacts of the end-to-end flow."""
 _KEY_LENGTH = 12
 
 
@@ -42,24 +46,54 @@ def overtaken() -> Any:
     return Completed(name=SKIPPED, message=f"run {done.name} ({done.id}) began later and has done the same")
 
 
-def keyed(out: str, params: Params, store: ArtifactStore | None, *tables: str | None) -> str:
-    """`out` with a key of tables, parameters and code in place of `{key}`.
+def keyed(
+    out: str,
+    params: Params,
+    store: ArtifactStore | None,
+    *tables: str | None,
+    sections: Collection[str] = SECTIONS,
+    **chosen: Any,
+) -> str:
+    """`out` with a key of all that determines the artifacts below it in place of `{key}`.
 
     An artifact is never overwritten: where a table changes from run to run, each state of it needs a place of
     its own, and an unchanged one finds what was made of it.
 
+    Args:
+        out: Where artifacts go.
+        params: Of which the settings of the work itself do not count: workers, threads, supervision.
+        store: How tables are reached.
+        tables: Tables that are read, in the order of the flow's parameters.
+        sections: Those of the parameters that count.
+        chosen: What else the flow was given, such as columns, as plain values.
+
     Raises:
-        UserError: A table cannot be read.
+        UserError: A table or the file of splits cannot be read.
     """
     if KEY not in out:
         return out
+    reading = store_of(store)
     digests = {
-        str(number): table_digest(table, store_of(store))
-        for number, table in enumerate(tables)
-        if table is not None
+        str(number): table_digest(table, reading) for number, table in enumerate(tables) if table is not None
     }
-    key = fingerprint("run", params.model_dump(mode="json"), digests, code_version())
+    if "prepare" in sections and params.prepare.split_file is not None:
+        digests["splits"] = reading.digest(params.prepare.split_file)
+    settings = _settings(params)
+    counted = {section: settings[section] for section in sorted(sections)}
+    key = fingerprint("run", {**counted, "chosen": chosen}, digests, code_version())
     return out.replace(KEY, key[:_KEY_LENGTH])
+
+
+def _settings(params: Params) -> dict[str, Any]:
+    """By section what manifests hold of it: another value is another artifact."""
+    return {
+        "prepare": params.prepare.model_dump(mode="json", exclude={"workers", "unit_rows", "split_file"}),
+        "model": params.model.model_dump(mode="json"),
+        "pretrain": determining(params.pretrain),
+        "finetune": determining(params.finetune),
+        "evaluate": params.evaluate.model_dump(mode="json"),
+        "predict": {"coverage": params.predict.coverage},
+    }
 
 
 def _done_since_due(run: FlowRun) -> list[FlowRun]:

@@ -3,12 +3,9 @@
 from typing import Annotated, Any
 
 from prefect import flow
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.context import FlowRunContext
 from prefect.flows import Flow
-from prefect.states import Cancelling
+from prefect.runtime import flow_run as this_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,8 +25,9 @@ from unimol2_tasks.blocks import place, reference, store_of
 from unimol2_tasks.params import Params
 from unimol2_tasks.prefect_progress import progress_artifacts
 from unimol2_tasks.stages import predict as stage
-from unimol2_tasks.tasks import record_predictions
+from unimol2_tasks.tasks import interruptible_threads, record_predictions
 from unimol2_tasks.tasks.screen import Sharding
+from unimol2_tasks.tasks.shard_runs import cancel, shards_tag
 from unimol2_tasks.tasks.shards import Shard, prepare_shard
 
 
@@ -56,17 +54,8 @@ _THIS_MACHINE = Workers()
 
 
 def cancel_shards(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Cancel the runs of a screening's shards when it is cancelled itself."""
-    tagged = FlowRunFilter(tags=FlowRunFilterTags(all_=[shards_tag(flow_run)]))
-    with get_client(sync_client=True) as client:
-        for shard in client.read_flow_runs(flow_run_filter=tagged):
-            if shard.state is not None and not shard.state.is_final():
-                client.set_flow_run_state(shard.id, Cancelling())
-
-
-def shards_tag(run: FlowRun) -> str:
-    """By which the runs of a screening's shards are found."""
-    return f"screen-{run.id}"
+    """Cancel the runs of a screening's shards when it is cancelled or crashes itself."""
+    cancel(flow_run.id)
 
 
 @flow(
@@ -74,6 +63,7 @@ def shards_tag(run: FlowRun) -> str:
     flow_run_name="screen {library}",
     result_serializer="json",
     on_cancellation=[cancel_shards],
+    on_crashed=[cancel_shards],
 )
 def screen(
     predictor: Predictor,
@@ -103,6 +93,7 @@ def screen(
     flow_run_name="screen {library} in shards",
     result_serializer="json",
     on_cancellation=[cancel_shards],
+    on_crashed=[cancel_shards],
 )
 def screen_on_task_runner(
     predictor: Predictor,
@@ -118,8 +109,8 @@ def screen_on_task_runner(
 
     `screen_on_task_runner.with_options(task_runner=...)` takes any of Prefect's.
     """
-    context = FlowRunContext.get()
-    assert context is not None and context.flow_run is not None  # noqa: S101, PT018 - this is a flow
+    # Whoever is cancelled, `screen` or this flow, has to find the runs.
+    own, above = this_run.id, this_run.parent_flow_run_id
     whole = place(out, store)
     ref = reference(predictor, "predictor", store)
     sharding = Sharding(
@@ -129,12 +120,12 @@ def screen_on_task_runner(
         units=workers.units,
         deployment=workers.deployment,
         hours=workers.hours,
-        tag=shards_tag(context.flow_run),
+        tags=tuple(shards_tag(run) for run in (own, above) if run is not None),
         store=store,
     )
     inputs = stage.PredictInputs(ref.uri, library, smiles_column)
     sharing = stage.Sharing(sharding.work_on, work or beside(whole))
-    with progress_artifacts():
+    with progress_artifacts(), interruptible_threads():
         made = stage.run(params, inputs, whole, store_of(store), sharing)
     record_predictions(made, ref, library, store)
     return made

@@ -19,7 +19,13 @@ from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.blocks import place, reference, store_of
 from unimol2_tasks.params import Params
 from unimol2_tasks.stages import search as stage
-from unimol2_tasks.tasks import finetune_predictor, prepare_dataset, show_trials, trials_on_task_runner
+from unimol2_tasks.tasks import (
+    finetune_predictor,
+    interruptible_threads,
+    prepare_dataset,
+    record_search,
+    trials_on_task_runner,
+)
 
 
 class SearchResult(BaseModel):
@@ -48,7 +54,7 @@ def search(
     the search and the predictor go below `out`. Of the parameters `prepare`, `finetune` and `search` count;
     `search.parallel` says how many trials are trained at the same time.
     """
-    params = params if launch is None else launch.apply(params)
+    params = params if launch is None else launch.apply(params, "finetune")
     pretrained = None if model is None else reference(model, "model", store)
     dataset = prepare_dataset(table, f"{out}/dataset", params, smiles_column, None, label_columns, store)
     in_threads = search_on_task_runner.with_options(
@@ -91,6 +97,11 @@ def search_on_task_runner(
     labelled = places.fetch(dataset.uri, "dataset", dataset.digest).uri
     pretrained = None if model is None else places.fetch(model.uri, "model", model.digest).uri
     inputs = stage.SearchInputs(labelled, pretrained, None if refit is None else place(refit, store))
-    found = stage.run(params, inputs, place(out, store), places, trials_on_task_runner, work)
-    show_trials(found, store)
+
+    def refit_by(best: Params) -> ArtifactRef:
+        return finetune_predictor(dataset, model, str(refit), best, store)
+
+    with interruptible_threads():
+        found = stage.run(params, inputs, place(out, store), places, trials_on_task_runner, work, refit_by)
+    record_search(found, dataset, store)
     return found

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import get_client
 
 from unimol2_flows.predict import DaskCluster, predict
 from unimol2_tasks.artifacts.manifest import ArtifactRef
@@ -25,3 +26,6 @@ def test_a_dask_cluster_gives_the_same_bytes(
     assert ref.kind == "predictions"
     assert there.read_bytes() == here.read_bytes()
     assert not (tmp_path / ".work").exists()
+    with get_client(sync_client=True) as client:
+        cards = [artifact for artifact in client.read_artifacts() if artifact.key == "unimol2-predictions"]
+    assert [card.description for card in cards] == [str(there)]

@@ -79,7 +79,11 @@ def test_every_flow_is_deployed_and_a_worker_runs_one(
         "end-to-end", "finetune", "nightly-data", "pretrain", "reproduce", "scaling", "search",
         "weekly-retrain",
     }  # fmt: skip
-    assert deployments["pretrain"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    collisions = {
+        name: deployments[name]["concurrency_options"]["collision_strategy"] for name in one_at_a_time
+    }
+    assert {name for name, strategy in collisions.items() if strategy == "CANCEL_NEW"} == schedules.keys()
+    assert set(collisions.values()) == {"CANCEL_NEW", "ENQUEUE"}
 
     settings = json.dumps({"prepare": {"conformers": 1, "split": "random"}})
     run_command(

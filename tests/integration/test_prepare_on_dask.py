@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import get_client
 
 from unimol2_flows.prepare import DaskCluster, prepare, prepare_on_task_runner
 from unimol2_tasks.artifacts.manifest import ArtifactRef
@@ -32,3 +33,9 @@ def test_any_task_runner_works_on_units(
 ) -> None:
     ref = prepare_on_task_runner(str(tiny_table), str(tmp_path / "dataset"), params)
     assert ref.digest == tiny_dataset.digest
+    with get_client(sync_client=True) as client:
+        artifacts = client.read_artifacts()
+    shown = {(artifact.key, artifact.description) for artifact in artifacts}
+    assert ("unimol2-data-card", ref.uri) in shown
+    assert ("unimol2-statistics", f"{ref.uri}/statistics.html") in shown
+    assert any(artifact.type == "progress" for artifact in artifacts)

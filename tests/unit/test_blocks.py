@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from unimol2_tasks.blocks import ArtifactStore, LaunchProfile, place, store_of
 from unimol2_tasks.blocks.pages import LOGO, page
-from unimol2_tasks.params import Params
+from unimol2_tasks.errors import ParameterError
+from unimol2_tasks.params import Params, parse_params
 
 DOCS_URL = "PREFECT_INTEGRATIONS_UNIMOL2_DOCS_URL"
 
@@ -107,6 +108,22 @@ def test_a_profile_says_all_that_launching_needs() -> None:
     assert params.launch.environment == {"NCCL_DEBUG": "WARN"}
     assert (params.launch.time_limit, params.supervision.grace_seconds) == (24, 120)
     assert params.model == Params().model
+
+
+def test_a_profile_shares_out_only_the_batches_that_are_trained() -> None:
+    profile, params = LaunchProfile(ranks=64, threads=2), parse_params({"pretrain": {"batch_size": 1024}})
+    pretraining = profile.apply(params, "pretrain")
+    assert (pretraining.pretrain.ranks, pretraining.pretrain.threads) == (64, 2)
+    assert pretraining.finetune == params.finetune
+    with pytest.raises(ParameterError, match=r"64 ranks.*finetune: batch_size 32 is not a multiple"):
+        profile.apply(params, "finetune")
+    with pytest.raises(ParameterError, match="finetune"):
+        profile.apply(params)
+
+
+def test_a_profile_leaves_how_often_a_scheduler_is_asked() -> None:
+    params = parse_params({"launch": {"poll_seconds": 1.5}})
+    assert LaunchProfile(ranks=2).apply(params).launch.poll_seconds == 1.5
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The block that says how training is launched."""
 
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, get_args
 
 from prefect.blocks.core import Block
 from pydantic import Field, HttpUrl, model_validator
@@ -9,6 +9,8 @@ from unimol2_tasks.blocks.pages import LOGO, page
 from unimol2_tasks.errors import ParameterError
 from unimol2_tasks.params import KubernetesParams, LaunchParams, Params, SlurmParams, parse_params
 from unimol2_tasks.params.launch import Variables
+
+TrainingSection = Literal["pretrain", "finetune"]
 
 
 class LaunchProfile(Block):
@@ -77,19 +79,25 @@ class LaunchProfile(Block):
             kubernetes=self.kubernetes,
         )
 
-    def apply(self, params: Params) -> Params:
+    def apply(self, params: Params, *trained: TrainingSection) -> Params:
         """The same parameters, launched this way.
 
+        Args:
+            params: What they are otherwise.
+            trained: Sections of the trainings that will run; none: of all. The others stay as they are, for
+                their batches need not be shared out over these ranks.
+
         Raises:
-            ParameterError: The batch cannot be shared out over the ranks.
+            ParameterError: The batch of one cannot be shared out over the ranks.
         """
         values = params.model_dump()
-        for section in ("pretrain", "finetune"):
+        for section in trained or get_args(TrainingSection):
             values[section] |= {"ranks": self.ranks, "threads": self.threads}
         values["supervision"] |= {
             "grace_seconds": self.grace_seconds,
             "hang_seconds": self.hang_seconds,
             "max_restarts": self.max_restarts,
         }
-        values["launch"] = self.launch.model_dump()
+        # How often a scheduler is asked is not the profile's business.
+        values["launch"] = self.launch.model_dump() | {"poll_seconds": params.launch.poll_seconds}
         return parse_params(values, f"launch profile with {self.ranks} ranks")

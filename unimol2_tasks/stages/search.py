@@ -5,7 +5,7 @@ being trained resumes from its checkpoint.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,6 +45,10 @@ class SearchInputs:
         return finetune.FinetuneInputs(self.dataset, self.model)
 
 
+RefitBy = Callable[[Params], object]
+"""Fine-tunes with the best parameters on the search's inputs, into its `refit`."""
+
+
 def run(
     params: Params,
     inputs: SearchInputs,
@@ -52,6 +56,7 @@ def run(
     store: Store = Store(),
     work_on: WorkOn = work_here,
     work: str | None = None,
+    refit_by: RefitBy | None = None,
 ) -> ArtifactRef:
     """Fine-tune with many parameters; keep a table of all trials and the parameters of the best.
 
@@ -63,6 +68,7 @@ def run(
         work_on: Who trains the trials that it is given; by default this process, one after the other.
         work: Folder or S3 prefix for unfinished work, which whoever trains must reach; none: beside `out`,
             or beside the store's cache where `out` is on S3.
+        refit_by: Who makes the predictor of the best parameters; none: this process.
 
     Raises:
         UserError: Dataset or model is missing or damaged, a label is not there, or every trial failed.
@@ -73,7 +79,7 @@ def run(
     with workspace.alone():
         ref = store.find(recipe, out) or _search(params, inputs, recipe, out, workspace, work_on)
         if inputs.refit is not None:
-            _refit(params, inputs, ref, workspace)
+            _refit(params, inputs, ref, workspace, refit_by)
         workspace.remove()
     return ref
 
@@ -100,7 +106,9 @@ def _search(
         return store.publish(draft, out, recipe, run={"seconds": round(seconds, 1)})
 
 
-def _refit(params: Params, inputs: SearchInputs, search: ArtifactRef, workspace: Workspace) -> None:
+def _refit(
+    params: Params, inputs: SearchInputs, search: ArtifactRef, workspace: Workspace, refit_by: RefitBy | None
+) -> None:
     """Make the predictor of the best parameters; the trial's own is it where that was the same training."""
     assert inputs.refit is not None  # noqa: S101 - the caller has looked
     store = workspace.store
@@ -108,7 +116,10 @@ def _refit(params: Params, inputs: SearchInputs, search: ArtifactRef, workspace:
     best = with_values(params, values)
     trained = predictor_uri(workspace, trial_key(params, values))
     _take_over(best, inputs.training, trained, inputs.refit, store)
-    finetune.run(best, inputs.training, inputs.refit, store)
+    if refit_by is None:
+        finetune.run(best, inputs.training, inputs.refit, store)
+    else:
+        refit_by(best)
 
 
 def _take_over(

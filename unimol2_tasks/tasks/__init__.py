@@ -6,17 +6,24 @@ is cached by the digests of its inputs, its parameters and the version of the co
 
 from unimol2_tasks.tasks.evaluate import evaluate_predictor
 from unimol2_tasks.tasks.predict import embed_table, predict_table, record_predictions
-from unimol2_tasks.tasks.prepare import on_task_runner, prepare_dataset, prepare_unit
+from unimol2_tasks.tasks.prepare import on_task_runner, prepare_dataset, prepare_unit, record_dataset
 from unimol2_tasks.tasks.reproduce import push_to_remote, reproduce_stage
 from unimol2_tasks.tasks.scaling import fit_scaling_law, report_scaling_study
-from unimol2_tasks.tasks.search import search_hyperparameters, show_trials, train_trial, trials_on_task_runner
+from unimol2_tasks.tasks.search import (
+    record_search,
+    search_hyperparameters,
+    train_trial,
+    trials_on_task_runner,
+)
 from unimol2_tasks.tasks.train import finetune_predictor, join_ensemble, pretrain_model
+from unimol2_tasks.training.interruption import interruptible_threads
 
 __all__ = [
     "embed_table",
     "evaluate_predictor",
     "finetune_predictor",
     "fit_scaling_law",
+    "interruptible_threads",
     "join_ensemble",
     "on_task_runner",
     "predict_table",
@@ -24,11 +31,12 @@ __all__ = [
     "prepare_unit",
     "pretrain_model",
     "push_to_remote",
+    "record_dataset",
     "record_predictions",
+    "record_search",
     "report_scaling_study",
     "reproduce_stage",
     "search_hyperparameters",
-    "show_trials",
     "train_trial",
     "trials_on_task_runner",
 ]

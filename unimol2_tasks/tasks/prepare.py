@@ -52,10 +52,28 @@ def prepare_dataset(
     inputs = prepare.PrepareInputs(table, smiles_column, id_column, labels, rev)
     with progress_artifacts():
         ref = prepare.run(params.prepare, inputs, place(out, store), store_of(store))
+    _show(ref, table, store)
+    return remembered(ref)
+
+
+@task(
+    name="record dataset",
+    description="Show a dataset that a flow made by itself, and from what it was made.",
+    task_run_name="record {ref.uri}",
+    tags=["unimol2", "prepare"],
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    **REPEATED,
+)
+def record_dataset(ref: ArtifactRef, table: str, store: ArtifactStore | None = None) -> None:
+    """Show a dataset that a flow made by itself, and from what it was made."""
+    _show(ref, table, store)
+
+
+def _show(ref: ArtifactRef, table: str, store: ArtifactStore | None) -> None:
     dataset = fetch(ref, store)
     show_dataset(dataset)
     materialised(ref, dataset.manifest, {"table": table})
-    return remembered(ref)
 
 
 @task(

@@ -8,19 +8,15 @@ from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun
-from prefect.deployments import run_deployment
 from prefect.futures import PrefectFuture
-from prefect.states import Cancelling
 
 from unimol2_tasks.artifacts.s3 import is_s3
 from unimol2_tasks.blocks import ArtifactStore
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.stages.prediction.units import PredictUnit
 from unimol2_tasks.stages.preparation.units import Unit
+from unimol2_tasks.tasks import shard_runs
 from unimol2_tasks.tasks.options import REPEATED
-from unimol2_tasks.tasks.repeating import LostWorker
 from unimol2_tasks.tasks.shards import Shard, fingerprint, prepare_shard
 
 
@@ -35,7 +31,7 @@ class Sharding:
         units: Units per shard.
         deployment: Of `unimol2_flows.screen.screen_shard`, as `flow/deployment`; None: tasks of this flow.
         hours: Time after which a shard counts as lost; None: it has all the time that it needs.
-        tag: Of the runs of the deployment, by which they are found again.
+        tags: Of the runs of the deployment, by which they are found again; the first is this screening's.
         store: How workers reach table and workspace.
     """
 
@@ -45,7 +41,7 @@ class Sharding:
     units: int
     deployment: str | None
     hours: float | None
-    tag: str
+    tags: tuple[str, ...]
     store: ArtifactStore | None
 
     def work_on(self, units: Iterable[Unit]) -> Iterator[Unit]:
@@ -69,7 +65,7 @@ class Sharding:
         )
         if self.deployment is None:
             return prepare_shard.submit(shard, self.store)
-        return run_shard.submit(shard, self.deployment, self.hours, self.tag, self.store)
+        return run_shard.submit(shard, self.deployment, self.hours, self.tags, self.store)
 
 
 @task(
@@ -82,24 +78,19 @@ class Sharding:
     **REPEATED,
 )
 def run_shard(
-    shard: Shard, deployment: str, hours: float | None, tag: str, store: ArtifactStore | None
+    shard: Shard, deployment: str, hours: float | None, tags: tuple[str, ...], store: ArtifactStore | None
 ) -> None:
     """Run a deployment for a shard, and wait for its end.
+
+    Another attempt goes on with the run of the one before, if that is not lost itself.
 
     Raises:
         LostWorker: The run crashed or was cancelled, or did not end within `hours`.
         UserError: The run failed, or `store` is not a saved block.
+        RuntimeError: The screening was interrupted, and the run with it.
     """
-    # Typed as sync or async by Prefect; in a synchronous task it is the run.
-    run: Any = run_deployment(
-        deployment,
-        parameters={"shard": shard.model_dump(mode="json"), "store": saved(store)},
-        flow_run_name=shard.name,
-        timeout=None if hours is None else hours * 3600,
-        tags=["unimol2", tag],
-        poll_interval=1,
-    )
-    _refuse_unfinished(run, shard)
+    parameters = {"shard": shard.model_dump(mode="json"), "store": saved(store)}
+    shard_runs.follow(shard_runs.start(deployment, shard.name, parameters, tags), hours)
 
 
 def absolute(address: str) -> str:
@@ -120,16 +111,3 @@ def saved(store: ArtifactStore | None) -> dict[str, Any] | None:
             "the artifact store is not saved, and workers get a reference to it: store.save(NAME)"
         )
     return {"$ref": {"block_document_id": str(store._block_document_id)}}
-
-
-def _refuse_unfinished(run: FlowRun, shard: Shard) -> None:
-    state = run.state
-    if state is not None and state.is_completed():
-        return
-    if state is not None and state.is_failed():
-        raise UserError(f"{shard.name}: run {run.name} ({run.id}) failed: {state.message}")
-    if state is None or not state.is_final():
-        # Two that work on the same do not disturb each other's files, but take each other's cores.
-        with get_client(sync_client=True) as client:
-            client.set_flow_run_state(run.id, Cancelling())
-    raise LostWorker(f"{shard.name}: run {run.name} ({run.id}) is {'late' if state is None else state.name}")

@@ -54,8 +54,7 @@ def search_hyperparameters(
     inputs = search.SearchInputs(address(dataset, store), address_of(model, store), refitted)
     with progress_artifacts(), training_slot(params.launch):
         ref = search.run(params, inputs, place(out, store), store_of(store))
-    show_trials(ref, store)
-    materialised(ref, fetch(ref, store).manifest, {"dataset": dataset.uri})
+    _show(ref, dataset, store)
     return remembered(ref)
 
 
@@ -75,14 +74,31 @@ def train_trial(trial: Trial) -> None:
 
 
 def trials_on_task_runner(trials: Sequence[Trial]) -> Iterator[Trial]:
-    """Train trials wherever the flow's task runner says; for `work_on` of `stages.search.run`."""
+    """Train trials wherever the flow's task runner says; for `work_on` of `stages.search.run`.
+
+    Trials in threads end with the flow where it works inside `interruptible_threads()`.
+    """
     for trial, future in zip(trials, train_trial.map(trials), strict=True):
         future.result()
         yield trial
 
 
-def show_trials(ref: ArtifactRef, store: ArtifactStore | None) -> None:
-    """Show the trials of a search as a table of the run that is going on."""
+@task(
+    name="record search",
+    description="Show a search that a flow made by itself, and from what it was made.",
+    task_run_name="record {ref.uri}",
+    tags=["unimol2"],
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    **REPEATED,
+)
+def record_search(ref: ArtifactRef, dataset: ArtifactRef, store: ArtifactStore | None = None) -> None:
+    """Show a search that a flow made by itself, and from what it was made."""
+    _show(ref, dataset, store)
+
+
+def _show(ref: ArtifactRef, dataset: ArtifactRef, store: ArtifactStore | None) -> None:
     found = fetch(ref, store)
     create_table_artifact(trial_rows(found.path), key="unimol2-trials", description=f"{ref.uri}/trials.html")
     show_page("unimol2-search", found, "trials.html", "Trials of the search")
+    materialised(ref, found.manifest, {"dataset": dataset.uri})

@@ -18,6 +18,7 @@ def training_slot(launch: LaunchParams) -> Iterator[None]:
     Raises:
         UserError: There is no such limit.
         TimeoutError: No slot became free within `gpu_wait_seconds`.
+        httpx.HTTPError: The server cannot be reached or failed; worth repeating where it may come back.
     """
     limit = settings().gpu_limit
     if limit is None or launch.launcher != "local":
@@ -26,7 +27,10 @@ def training_slot(launch: LaunchParams) -> Iterator[None]:
     with ExitStack() as held:
         try:
             held.enter_context(_slot(limit))
-        except ConcurrencySlotAcquisitionError:
+        except ConcurrencySlotAcquisitionError as error:
+            # Prefect wraps whatever went wrong; a limit that is missing is all that has no cause.
+            if error.__cause__ is not None:
+                raise error.__cause__ from None
             raise UserError(
                 f"global concurrency limit {limit} does not exist; `prefect gcl create {limit} --limit 1` "
                 "makes it, or unset PREFECT_INTEGRATIONS_UNIMOL2_GPU_LIMIT"

@@ -17,6 +17,7 @@ from typing import Any
 from unimol2_tasks import progress
 from unimol2_tasks.errors import TrainingDiverged, TrainingFailed, UserError
 from unimol2_tasks.params import SupervisionParams
+from unimol2_tasks.training.interruption import interrupted
 from unimol2_tasks.training.job import Job, RunFolder, read_json
 from unimol2_tasks.training.launchers.choice import launcher_for
 from unimol2_tasks.training.launchers.launcher import Launch, Launcher
@@ -34,6 +35,8 @@ _WORTH_REPEATING = frozenset({"crash", "hang", "communication"}) | _NOT_THE_RUNS
 
 def supervise(job: Job, run: RunFolder, ranks: int, threads: int | None = None) -> None:
     """Run a job to its result, restarting it from its checkpoints where that makes sense.
+
+    A thread that is not told of signals ends its launch when `interruptible_threads` says so.
 
     Args:
         job: What to do, and how its ranks are launched.
@@ -53,6 +56,8 @@ def supervise(job: Job, run: RunFolder, ranks: int, threads: int | None = None) 
             return
         launcher, failures, furthest = launcher_for(job), 0, -1
         while True:
+            if interrupted():
+                raise TrainingFailed(f"{job.kind} was stopped before it was launched", "stopped")
             attempt = _Attempt(job, run, launcher, ranks, threads)
             try:
                 reason = attempt.run_to_end()
@@ -61,6 +66,8 @@ def supervise(job: Job, run: RunFolder, ranks: int, threads: int | None = None) 
                 raise
             if run.result.is_dir():
                 return
+            if interrupted():
+                raise TrainingFailed(_account(job, run, "stopped", attempt.account), "stopped")
             # A run of many days meets any number of time limits; it fails when it does not get on.
             if reason not in _NOT_THE_RUNS_DOING or attempt.step <= furthest:
                 failures += 1
@@ -102,7 +109,7 @@ class _Attempt:
         """
         launch = self._launch()
         try:
-            while (phase := launch.phase()) != "ended" and not self._hangs:
+            while (phase := launch.phase()) != "ended" and not (self._hangs or interrupted()):
                 if phase == "waiting":
                     self._wait(launch)
                 time.sleep(_POLL_SECONDS)

@@ -11,6 +11,7 @@ import yaml
 
 from tests.integration.prefect.projects import Project, wait_until
 from unimol2_tasks.params import Params
+from unimol2_tasks.training.job import RunFolder, read_json
 
 CANCEL_SECONDS = 30.0
 
@@ -80,3 +81,47 @@ def test_nothing_is_left_and_the_next_run_goes_on(
     run, _ = training(project, parameters)
     assert log(project).count("resumed from step-") > seen
     assert "Cached" in project.task_states(run), "the dataset was not prepared again"
+
+
+@pytest.fixture
+def ensemble(tiny_params: Params) -> dict[str, Any]:
+    """Three members without an end in sight, two at a time."""
+    values = tiny_params.model_dump(mode="json", exclude_defaults=True)
+    values["prepare"] |= {"conformers": 1, "workers": 1}
+    values["finetune"] |= {"epochs": 1_000_000, "ranks": 1, "seeds": [0, 1, 2], "targets": ["weight"]}
+    return {
+        "table": "data/demo/molecules.csv",
+        "out": "runs/finetune",
+        "params": values,
+        "label_columns": ["weight"],
+        "parallel": 2,
+    }
+
+
+def test_a_cancelled_ensemble_saves_what_its_threads_train(
+    project: Project, ensemble: dict[str, Any]
+) -> None:
+    project.deploy("finetune")
+    worker = project.start_worker()
+    run = project.start_run("finetune", ensemble)
+    work = project.folder / "runs" / "finetune" / "members" / ".work"
+
+    def members() -> list[RunFolder]:
+        return [RunFolder(path.parent) for path in sorted(work.glob("predictor-*/heartbeat.json"))]
+
+    wait_until(lambda: len(members()) == 2, "steps of two members")
+    processes = worker.tree()
+    project.prefect("flow-run", "cancel", run)
+    asked = time.monotonic()
+    _, alive = psutil.wait_procs(processes, timeout=2 * CANCEL_SECONDS)
+    took = time.monotonic() - asked
+    assert alive == []
+    assert took < CANCEL_SECONDS
+    wait_until(lambda: project.state(run) == "Cancelled", "the state of the cancelled run", 60)
+    for member in members():
+        failure = read_json(member.failure)
+        assert failure is not None
+        newest = max(path.name for path in member.checkpoints.glob("step-*"))
+        step = int(newest.removeprefix("step-"))
+        assert failure == {"reason": "stopped", "message": f"Stopped: stopped after step {step}"}
+    assert len(list(work.glob("predictor-*"))) == 2, "the third was not begun"

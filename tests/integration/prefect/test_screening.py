@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -82,7 +83,16 @@ def test_a_dead_workers_shard_is_repeated_and_the_others_are_not(
     assert killer.killed
     assert not psutil.pid_exists(killer.killed)
     assert out.read_bytes() == alone
-    runs = sorted((run["name"], run["state_name"]) for run in project.runs("screen-shard"))
+    found = project.runs("screen-shard")
+    with httpx.Client(base_url=project.environment["PREFECT_API_URL"]) as client:
+        screenings = {
+            f"screen-{run['id']}"
+            for run in client.post("/flow_runs/filter", json={}).json()
+            if run["name"].startswith(f"screen {tiny_table}") and str(out) in str(run["parameters"])
+        }
+    assert len(screenings) == 2, "the flow and the one below it; whichever is cancelled finds its shards"
+    assert all(screenings <= set(run["tags"]) for run in found)
+    runs = sorted((run["name"], run["state_name"]) for run in found)
     assert runs == [
         ("rows 1 to 21", "Completed"),
         ("rows 1 to 21", "Crashed"),

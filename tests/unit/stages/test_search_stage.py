@@ -118,6 +118,17 @@ def test_the_best_predictor_is_taken_over_and_no_other_is_kept(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "refit", "search"]
 
 
+def test_whoever_is_asked_makes_the_predictor_of_the_best_parameters(
+    training: Training, inputs: search.SearchInputs, tmp_path: Path
+) -> None:
+    asked: list[Params] = []
+    search.run(settings(), inputs, str(tmp_path / "search"), refit_by=asked.append)
+    assert [params.finetune.learning_rate for params in asked] == [3e-4]
+    assert len(training.trained) == 6
+    # The trial's own is there already, so that whoever is asked need not train.
+    assert Store().fetch(str(inputs.refit), "predictor")
+
+
 def test_a_search_that_was_stopped_trains_only_what_is_missing(
     training: Training, inputs: search.SearchInputs, tmp_path: Path
 ) -> None:

@@ -2,12 +2,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import LaunchParams
 from unimol2_tasks.tasks import training_slot as module
+from unimol2_tasks.tasks.repeating import passes_by_itself
 from unimol2_tasks.tasks.training_slot import training_slot
 
 GPU_LIMIT = "PREFECT_INTEGRATIONS_UNIMOL2_GPU_LIMIT"
@@ -67,3 +69,18 @@ def test_a_limit_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) -
         training_slot(LOCAL),
     ):
         pytest.fail("no training without its slot")
+
+
+def test_a_server_that_fails_is_no_missing_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = httpx.Request("POST", "http://server/api/v2/concurrency_limits")
+
+    @contextmanager
+    def concurrency(name: str, **options: Any) -> Iterator[None]:
+        raise ConcurrencySlotAcquisitionError(name) from httpx.ConnectError("refused", request=request)
+        yield
+
+    monkeypatch.setattr(module, "concurrency", concurrency)
+    monkeypatch.setenv(GPU_LIMIT, "gpu")
+    with pytest.raises(httpx.ConnectError) as failed, training_slot(LOCAL):
+        pytest.fail("no training without its slot")
+    assert passes_by_itself(failed.value)
