@@ -9,7 +9,7 @@ STAMP := $(VENV)/.set-up
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=python3.11"'
+	@$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 13), "Python 3.11 or 3.12 is needed: make PYTHON=python3.12"'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	# torch first: later packages then leave it alone.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch

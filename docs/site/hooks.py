@@ -22,7 +22,7 @@ REPOSITORY_PAGES = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
-    "SECURITY.md": "threat-model.md",
+    "SECURITY.md": "reporting-a-hole.md",
     "benchmarks/README.md": "results/benchmarks.md",
 }
 """Pages of the site that lie outside of `docs/`."""

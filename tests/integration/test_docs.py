@@ -35,9 +35,9 @@ class Reader:
         for name in PAGES[: PAGES.index(page) + 1]:
             if name not in self.done:
                 self.done.append(name)
-                self._run_all(blocks_of(ROOT / "docs" / f"{name}.md"))
+                self.run_all(blocks_of(ROOT / "docs" / f"{name}.md"))
 
-    def _run_all(self, blocks: list[Block]) -> None:
+    def run_all(self, blocks: list[Block]) -> None:
         here = [block for block in blocks if not block.reason and not any(w in block.text for w in ELSEWHERE)]
         for block in here:
             if block.language == "bash":
@@ -63,22 +63,18 @@ class Reader:
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory, tiny_params: Params, tiny_model: ArtifactRef) -> Reader:
-    """A clone with a few of the embedded molecules, and a folder with parameters that take seconds."""
+    """A clone with a few of the embedded molecules and a demo's model, and parameters that take seconds."""
     root = tmp_path_factory.mktemp("clone")
     (root / "data" / "demo").mkdir(parents=True)
     for name, every in (("labelled", 40), ("library", 40)):
         with (ROOT / "data" / "demo" / f"{name}.csv").open(encoding="utf-8", newline="") as source:
             header, *rows = list(csv.reader(source))
         with (root / "data" / "demo" / f"{name}.csv").open("w", encoding="utf-8", newline="") as target:
-            # A class besides, as the pages name one.
-            extra = [] if name == "library" else ["soluble"]
-            csv.writer(target).writerow(header + extra)
-            for number, row in enumerate(rows[::every]):
-                csv.writer(target).writerow(row + [str(number % 2)] * len(extra))
-    screen = root / "screen"
+            csv.writer(target).writerows([header, *rows[::every]])
+    screen = root / "screen"  # which the quick start makes
     screen.mkdir()
     (screen / "params.yaml").write_text(yaml.safe_dump(tiny_params.model_dump(mode="json")), encoding="utf-8")
-    shutil.copytree(tiny_model.uri, screen / "runs" / "model")
+    shutil.copytree(tiny_model.uri, root / "runs" / "demo" / "model")
     return Reader(root, root)
 
 
@@ -114,3 +110,10 @@ def test_prediction(reader: Reader) -> None:
     wide, narrow = (pl.read_csv(runs / name) for name in ("p95.csv", "predictions.csv"))
     assert wide["prediction:gap_eV"].to_list() == narrow["prediction:gap_eV"].to_list()
     assert pl.read_parquet(runs / "atoms.parquet").height > narrow.height
+
+
+def test_splits_of_ones_own(reader: Reader) -> None:
+    reader.run_all([block for block in blocks_of(ROOT / "docs" / "data.md") if "split_file=" in block.text])
+    for name in ("by-column", "by-file"):
+        splits = pl.read_parquet(reader.folder / "runs" / name / "splits.parquet")
+        assert splits["split"].to_list() == ["train", "train", "valid", "test"]

@@ -65,13 +65,13 @@ def stratified_split(
     """
     parts = np.full(count, TRAIN, np.uint8)
     _, valid, test = wanted_sizes(len(order), valid_fraction, test_fraction)
-    ends = np.linspace(0, len(order), min(QUANTILES, len(order)) + 1).astype(np.intp)
-    # Shares of the whole up to each stratum's end: their roundings do not add up.
-    tests, valids = np.diff(ends * test // len(order)), np.diff(ends * valid // len(order))
-    for start, end, to_test, to_valid in zip(ends[:-1], ends[1:], tests, valids, strict=True):
-        stratum = order[start:end][rng.permutation(end - start)]
-        parts[stratum[:to_test]] = TEST
-        parts[stratum[to_test : to_test + to_valid]] = VALID
+    strata = np.array_split(order, min(QUANTILES, len(order)))
+    mixed = np.concatenate([rng.permutation(stratum) for stratum in strata])
+    for part, wanted in ((TEST, test), (VALID, valid)):
+        free = mixed[parts[mixed] == TRAIN]
+        # Evenly spaced: every stratum gives its share, and the roundings of the shares do not add up.
+        reached = np.arange(1, len(free) + 1) * wanted // max(1, len(free))
+        parts[free[np.diff(reached, prepend=0) > 0]] = part
     return parts
 
 

@@ -38,7 +38,7 @@ def evaluate(
     params: ParamsOption = None,
     assignments: SetOption = None,
 ) -> None:
-    """Judge a predictor on a held-out split beside honest baselines; writes report.html."""
+    """Judge a predictor on a held-out split beside baselines; writes report.html."""
     from unimol2_tasks.stages import evaluate as stage
 
     others = _by_name("--compare", "PREDICTOR", compare or ())

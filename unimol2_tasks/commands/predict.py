@@ -17,12 +17,17 @@ from unimol2_tasks.commands.options import (
 )
 from unimol2_tasks.console import progress_bars
 
+_IdOption = Annotated[
+    str | None, typer.Option("--id-column", help="Column with the rows' names; default: guessed by its name.")
+]
+
 
 def predict(
     predictor: PredictorOption,
     table: InputOption,
     out: TableOutOption,
     smiles_column: SmilesOption = None,
+    id_column: _IdOption = None,
     params: ParamsOption = None,
     assignments: SetOption = None,
 ) -> None:
@@ -36,7 +41,8 @@ def predict(
 
     settings = read_params(params, assignments)
     with progress_bars():
-        ref = stage.run(settings, stage.PredictInputs(predictor, table, smiles_column), out, Store())
+        inputs = stage.PredictInputs(predictor, table, smiles_column, id_column)
+        ref = stage.run(settings, inputs, out, Store())
     say(ref)
 
 
@@ -47,6 +53,7 @@ def embed(
     table: InputOption,
     out: TableOutOption,
     smiles_column: SmilesOption = None,
+    id_column: _IdOption = None,
     atoms: Annotated[
         bool, typer.Option("--atoms", help="A row per heavy atom, with its number in the given SMILES.")
     ] = False,
@@ -58,6 +65,6 @@ def embed(
 
     settings = read_params(params, assignments)
     with progress_bars():
-        inputs = stage.PredictInputs(model, table, smiles_column)
+        inputs = stage.PredictInputs(model, table, smiles_column, id_column)
         ref = stage.run_embed(settings, inputs, out, Store(), atoms=atoms)
     say(ref)

@@ -153,7 +153,7 @@ def assignments(table: MoleculeTable, task: Task | None = None) -> list[str]:
         return [*_assign("prepare", prepare), *_assign("finetune", defaults.finetune)]
     learned = [target for target in table.source.targets if target.name in task.labels]
     kinds = {target.name: target.task for target in learned}
-    finetune = defaults.finetune | {"targets": task.labels, "task": kinds}
+    finetune = defaults.finetune | {"targets": task.labels, "task": kinds} | _judge(task)
     evaluate = {"units": {target.name: target.unit for target in learned if target.unit}}
     return [*_assign("prepare", prepare), *_assign("finetune", finetune), *_assign("evaluate", evaluate)]
 
@@ -163,6 +163,11 @@ def _usual_split(table: MoleculeTable) -> dict[str, Any]:
         return {"split": "column", "split_column": SPLIT_COLUMN}
     similarity = table.source.split_similarity
     return {"split": table.source.split} | ({} if similarity is None else {"split_similarity": similarity})
+
+
+def _judge(task: Task) -> dict[str, Any]:
+    """Numbers are judged by the loss they are learnt with, classes by the figure of the result."""
+    return {"best_by": "roc_auc"} if task.metric == "roc_auc" else {}
 
 
 def _duplicates(table: MoleculeTable) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Charts of a search: the loss over the trials, and by each of the searched parameters."""
+"""Charts of a search: what trials are worth, in their order and by each of the searched parameters."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Axis:
     log: bool = False
 
 
-def history_chart(trials: Sequence[ShownTrial]) -> Chart:
-    """The loss of each trial in their order, and the lowest so far."""
+def history_chart(trials: Sequence[ShownTrial], measure: str) -> Chart:
+    """What each trial is worth, in their order, and the lowest so far."""
     complete = [trial for trial in trials if trial.loss is not None]
     numbers, losses = [trial.number for trial in complete], _losses(complete)
     failed = [trial.number for trial in trials if trial.loss is None]
@@ -54,7 +54,7 @@ def history_chart(trials: Sequence[ShownTrial]) -> Chart:
         ax.scatter(
             failed, [0.98] * len(failed), s=26, marker="x", color=INK, transform=ax.get_xaxis_transform()
         )
-        ax.set(xlabel="trial", ylabel="validation loss", xlim=(-0.5, max(len(trials) - 0.5, 0.5)))
+        ax.set(xlabel="trial", ylabel=measure, xlim=(-0.5, max(len(trials) - 0.5, 0.5)))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         _scale_losses(ax, losses)
         crosses = (
@@ -62,11 +62,11 @@ def history_chart(trials: Sequence[ShownTrial]) -> Chart:
             if failed
             else ""
         )
-        return chart(ax, "Loss over trials", f"A dot is a trial, the line the lowest loss so far.{crosses}")
+        return chart(ax, "Over the trials", f"A dot is a trial, the line the lowest so far.{crosses}")
 
 
-def parameter_chart(complete: Sequence[ShownTrial], axis: Axis, best: ShownTrial) -> Chart:
-    """The loss against one parameter, whatever the others were."""
+def parameter_chart(complete: Sequence[ShownTrial], axis: Axis, best: ShownTrial, measure: str) -> Chart:
+    """What trials are worth against one parameter, whatever the others were."""
     losses = _losses(complete)
     with axes() as ax:
         if axis.choices:
@@ -81,7 +81,7 @@ def parameter_chart(complete: Sequence[ShownTrial], axis: Axis, best: ShownTrial
         ax.scatter(x, losses, s=22, color=ACCENT, alpha=0.8, linewidths=0, zorder=3)
         place = complete.index(best)
         ax.scatter(x[place], losses[place], s=44, color=_BEST, linewidths=0, zorder=4)
-        ax.set(xlabel=axis.name, ylabel="validation loss")
+        ax.set(xlabel=axis.name, ylabel=measure)
         _scale_losses(ax, losses)
         return chart(ax, axis.name, caption)
 

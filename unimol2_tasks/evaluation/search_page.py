@@ -28,13 +28,14 @@ class _Row:
     best: bool
 
 
-def render_search(trials: Sequence[ShownTrial], axes: Sequence[Axis], sampler: str) -> str:
+def render_search(trials: Sequence[ShownTrial], axes: Sequence[Axis], sampler: str, measure: str) -> str:
     """Render a finished search; the same trials always give the same bytes.
 
     Args:
         trials: All of them in order; at least one is complete. Every text is escaped.
         axes: The searched parameters.
         sampler: `grid`, `random` or `tpe`.
+        measure: What trials are compared by, such as `valid/loss`; lower is better.
 
     Returns:
         The HTML document, to be written as UTF-8.
@@ -56,8 +57,9 @@ def render_search(trials: Sequence[ShownTrial], axes: Sequence[Axis], sampler: s
             time=_duration(sum(trial.seconds or 0.0 for trial in trials)),
             source=_SAMPLERS[sampler],
             median=_loss(ranked[len(ranked) // 2]),
-            history=history_chart(trials),
-            charts=[parameter_chart(complete, axis, best) for axis in axes],
+            history=history_chart(trials, measure),
+            measure=measure,
+            charts=[parameter_chart(complete, axis, best, measure) for axis in axes],
             names=[axis.name for axis in axes],
             rows=[_row(trial, axes, best) for trial in [*ranked, *failed][:_MOST_ROWS]],
             more=max(len(trials) - _MOST_ROWS, 0),

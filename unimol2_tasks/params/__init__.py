@@ -5,7 +5,7 @@ flow), and travel as frozen values; nothing deeper reads a file of settings.
 """
 
 from unimol2_tasks.params.file import Params, load_params, parse_params
-from unimol2_tasks.params.finetuning import FinetuneParams
+from unimol2_tasks.params.finetuning import BestBy, FinetuneParams
 from unimol2_tasks.params.inference import EvaluateParams, PredictParams
 from unimol2_tasks.params.launch import KubernetesParams, LaunchParams, SlurmParams, SupervisionParams
 from unimol2_tasks.params.prepare import PrepareParams, SplitKind
@@ -15,6 +15,7 @@ from unimol2_tasks.params.study import Counted, StudyParams
 from unimol2_tasks.params.training import ModelParams, PretrainParams, TrainingParams
 
 __all__ = [
+    "BestBy",
     "Counted",
     "EvaluateParams",
     "FinetuneParams",

@@ -8,6 +8,7 @@ from unimol2_tasks.params.training import TrainingParams
 
 TaskKind = Literal["auto", "regression", "binary", "multiclass"]
 Scaling = Literal["standard", "log", "none"]
+BestBy = Literal["loss", "mae", "rmse", "roc_auc", "accuracy"]
 
 
 class FinetuneParams(TrainingParams):
@@ -81,6 +82,11 @@ class FinetuneParams(TrainingParams):
     )
 
     validate_every_epochs: int = Field(1, ge=1, description="Epochs between validations.")
+    best_by: BestBy = Field(
+        "loss",
+        description="Figure of the validation molecules by which the network is kept, patience counts and a "
+        "search compares; of several labels the mean.",
+    )
     patience: int = Field(0, ge=0, description="Validations without improvement before stopping; 0: never.")
 
     seeds: tuple[int, ...] = Field(

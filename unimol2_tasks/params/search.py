@@ -28,9 +28,10 @@ NOT_COMPARABLE = frozenset(
         "classification_loss",
         "focal_gamma",
         "class_weights",
+        "best_by",
     }
 )
-"""Keys of `finetune` with which the validation loss measures something else."""
+"""Keys of `finetune` with which validations measure something else."""
 
 
 _ROUNDING = 1e-6
@@ -74,7 +75,7 @@ PAPER_GRID: Mapping[str, tuple[Choice, ...]] = {
 
 
 class SearchParams(Section):
-    """The search for hyper-parameters of fine-tuning; the best has the lowest validation loss."""
+    """The search for hyper-parameters of fine-tuning; `finetune.best_by` says which is best."""
 
     sampler: Literal["grid", "random", "tpe"] = Field(
         "grid",
@@ -129,7 +130,7 @@ def _dimension(key: str, values: Any) -> Dimension:
     known = [name for name in FinetuneParams.model_fields if name not in NOT_COMPARABLE]
     if key in NOT_COMPARABLE:
         raise ValueError(
-            f"{key}: with another value of it validation losses cannot be compared; set finetune.{key}"
+            f"{key}: with another value of it validations cannot be compared; set finetune.{key}"
         )
     if key not in known:
         close = difflib.get_close_matches(key, known, n=1)

@@ -78,11 +78,12 @@ def _joined(tables: Sequence[_Table]) -> _Table:
 
 
 def _over_members(members: Sequence[Path]) -> dict[str, float]:
-    """Mean and standard deviation over the members of each metric that all of them have."""
+    """Mean and, of several, sample standard deviation over the members of each metric that all have."""
     measured = [read_json(member / "metrics.json") or {} for member in members]
     metrics: dict[str, float] = {}
     for name in sorted(set.intersection(*map(set, measured))):
         values = [metric[name] for metric in measured]
         metrics[name] = float(np.mean(values))
-        metrics[f"{name}/std"] = float(np.std(values))
+        if len(values) > 1:
+            metrics[f"{name}/std"] = float(np.std(values, ddof=1))
     return metrics

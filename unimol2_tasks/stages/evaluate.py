@@ -1,4 +1,4 @@
-"""Evaluation: how good a predictor is on molecules it has not seen, beside honest baselines."""
+"""Evaluation: how good a predictor is on molecules it has not seen, beside baselines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -45,7 +45,8 @@ def run(params: Params, inputs: EvaluateInputs, out: str, store: Store = Store()
 
     Raises:
         UserError: Two methods have one name, an artifact is missing, the molecules have no label of the
-            predictor's targets, or the predictors cannot be compared.
+            predictor's targets or one that is none of its classes, the predictors cannot be compared, or one
+            answers something that is no number.
         TrainingFailed: Inference ended without a result.
     """
     _refuse_taken_names(inputs)
@@ -98,7 +99,7 @@ def _scores(
     judged = judged_molecules(dataset, artifact, candidates, params.evaluate.split)
     near = neighbours(candidates[JUDGED], judged)
     asked = {
-        name: ask(candidate, dataset.folds, artifact, params, work / f"predictor-{number}")
+        name: ask(candidate, dataset, artifact, params, work / f"predictor-{number}")
         for number, (name, candidate) in enumerate(candidates.items())
     }
     return Scores(judged, asked, near, params.evaluate)

@@ -15,8 +15,7 @@ from unimol2_tasks.artifacts.single_file import find_file, publish_file
 from unimol2_tasks.artifacts.store import LocalArtifact, Recipe, Store
 from unimol2_tasks.artifacts.streamed_tables import refuse_other_suffixes
 from unimol2_tasks.artifacts.workspace import Workspace
-from unimol2_tasks.datasets.columns import ColumnChoice
-from unimol2_tasks.datasets.readers import read_table, table_digest
+from unimol2_tasks.datasets.readers import table_digest
 from unimol2_tasks.errors import TableError
 from unimol2_tasks.params import Params, PrepareParams
 from unimol2_tasks.stages.prediction.columns import PredictionColumns
@@ -26,24 +25,15 @@ from unimol2_tasks.stages.prediction.embedding_columns import (
     embedding_width,
     refuse_what_cannot_embed,
 )
+from unimol2_tasks.stages.prediction.inputs import PredictInputs
 from unimol2_tasks.stages.prediction.passes import OutputColumns, PredictionPasses
 from unimol2_tasks.stages.preparation.units import WorkOn, work_here
 from unimol2_tasks.training.job import Job
 from unimol2_tasks.training.network import TARGETS, read_targets
 
+__all__ = ["PredictInputs", "Sharing", "run", "run_embed"]
+
 _LOGGER = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class PredictInputs:
-    """What predicts, and what is predicted."""
-
-    artifact: str
-    """A predictor; for `run_embed` also a pretrained model."""
-    table: str
-    """A file, folder or glob, local or `s3://…`; see `datasets.readers.read_table`."""
-    smiles_column: str | None = None
-    """None: guessed by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +73,9 @@ def run(
     refuse_other_suffixes(out)
     predictor = store.fetch(inputs.artifact, "predictor")
     coverage = params.predict.coverage
+    settings = {"coverage": coverage, **inputs.columns}
     return _Prediction(
-        recipe=Recipe("predictions", {"coverage": coverage}, _parents(predictor, inputs, store)),
+        recipe=Recipe("predictions", settings, _parents(predictor, inputs, store)),
         job=Job(kind="predict", dataset=Path(), model=predictor.path.absolute(), params=params),
         prepare=read_targets(predictor.path).prepare,
         columns=lambda: PredictionColumns.of(predictor.path, coverage),
@@ -123,7 +114,8 @@ def run_embed(
     refuse_what_cannot_embed(model)
     learnt = (model.path / TARGETS).is_file()
     prepare = read_targets(model.path).prepare if learnt else params.prepare
-    settings = {"prepare": prepare.model_dump(mode="json", exclude={"workers", "unit_rows"}), "atoms": atoms}
+    prepared = prepare.model_dump(mode="json", exclude={"workers", "unit_rows"})
+    settings = {"prepare": prepared, "atoms": atoms, **inputs.columns}
     columns = AtomColumns if atoms else MoleculeColumns
     return _Prediction(
         recipe=Recipe("embeddings", settings, _parents(model, inputs, store)),
@@ -175,9 +167,8 @@ class _Prediction:
         self, inputs: PredictInputs, out: str, workspace: Workspace, work_on: WorkOn | None, folder: Path
     ) -> ArtifactRef:
         store, params = workspace.store, self.job.params
-        choice = ColumnChoice(smiles=inputs.smiles_column, labels=())
         passes = PredictionPasses(
-            table=read_table(inputs.table, choice, store),
+            table=inputs.read(store),
             prepare=self.prepare,
             job=self.job,
             columns=self.columns(),

@@ -31,13 +31,14 @@ def predict_table(
     params: Params = Params(),
     smiles_column: str | None = None,
     store: ArtifactStore | None = None,
+    id_column: str | None = None,
 ) -> ArtifactRef:
     """Predict every row of a table, in its order; rows that fail say why.
 
     Raises:
-        UserError: The predictor, the table or its SMILES column is missing.
+        UserError: The predictor, the table or one of its columns is missing.
     """
-    inputs = predict.PredictInputs(address(predictor, store), table, smiles_column)
+    inputs = predict.PredictInputs(address(predictor, store), table, smiles_column, id_column)
     with progress_artifacts():
         ref = predict.run(params, inputs, place(out, store), store_of(store))
     _show(ref, predictor, table, store)
@@ -59,13 +60,14 @@ def embed_table(
     smiles_column: str | None = None,
     store: ArtifactStore | None = None,
     atoms: bool = False,
+    id_column: str | None = None,
 ) -> ArtifactRef:
     """The representation of every row of a table, in its order, or of every atom.
 
     Raises:
-        UserError: The model, the table or its SMILES column is missing.
+        UserError: The model, the table or one of its columns is missing.
     """
-    inputs = predict.PredictInputs(address(model, store), table, smiles_column)
+    inputs = predict.PredictInputs(address(model, store), table, smiles_column, id_column)
     with progress_artifacts():
         ref = predict.run_embed(params, inputs, place(out, store), store_of(store), atoms=atoms)
     _show(ref, model, table, store)

@@ -9,7 +9,8 @@ import torch
 import torch.distributed as dist
 from torch.optim.optimizer import ParamsT
 
-from unimol2_tasks.params import TrainingParams
+from unimol2_tasks.errors import ParameterError
+from unimol2_tasks.params import FinetuneParams, TrainingParams
 from unimol2_tasks.training.deepspeed_config import deepspeed_config, refuse_unsupported
 from unimol2_tasks.training.job import RunFolder, write_json
 from unimol2_tasks.training.layer_groups import WeightGroup
@@ -20,10 +21,12 @@ def start_distributed(params: TrainingParams) -> torch.device:
     """Join the process group that torchrun describes, and choose this rank's device.
 
     Raises:
-        ParameterError: The precision is not supported on this machine.
+        ParameterError: The precision is not supported on this machine, or its ranks outnumber its GPUs.
     """
     accelerator = "cuda" if torch.cuda.is_available() else "cpu"
     refuse_unsupported(params, accelerator)
+    if accelerator == "cuda":
+        _refuse_shared_gpus(params)
     os.environ["DS_ACCELERATOR"] = accelerator
     deepspeed = import_deepspeed()
     if accelerator == "cpu":
@@ -37,6 +40,20 @@ def start_distributed(params: TrainingParams) -> torch.device:
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     torch.cuda.set_device(device)
     return device
+
+
+def _refuse_shared_gpus(params: TrainingParams) -> None:
+    """A rank without a GPU of its own would end with CUDA's "invalid device ordinal"."""
+    ranks, gpus = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+    if ranks <= gpus:
+        return
+    section = "finetune" if isinstance(params, FinetuneParams) else "pretrain"
+    nodes = int(os.environ["WORLD_SIZE"]) // ranks
+    raise ParameterError(
+        f"{section}.ranks={params.ranks}: {ranks} training processes share {gpus} GPU{'s' * (gpus > 1)} on a "
+        f"machine, and each needs one of its own; set {section}.ranks={gpus * nodes}, or train on CPUs with "
+        "CUDA_VISIBLE_DEVICES= before the command (under Slurm or Kubernetes in launch.environment)"
+    )
 
 
 def leave_distributed() -> None:

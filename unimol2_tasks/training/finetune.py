@@ -1,7 +1,7 @@
-"""The fine-tuning job: objective, validation, and the predictor with the best validation loss."""
+"""The fine-tuning job: objective, validation, and the predictor that does best on validation."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,13 @@ from unimol2_tasks.training.job import Job, RunFolder, write_json
 from unimol2_tasks.training.layer_groups import layer_groups
 from unimol2_tasks.training.loop import Loop, Plan
 from unimol2_tasks.training.losses import PropertyLoss
-from unimol2_tasks.training.network import TARGETS, WEIGHTS, load_predictor, new_property_model, write_config
+from unimol2_tasks.training.network import (
+    TARGETS,
+    WEIGHTS,
+    load_on_all_ranks,
+    new_property_model,
+    write_config,
+)
 from unimol2_tasks.training.predictor_files import (
     OUT_OF_FOLD,
     VALIDATION,
@@ -91,6 +97,10 @@ class _Task:
         return Judged(self.dataset, indices, self.labels[indices], self.targets.view)
 
 
+_Measured = Mapping[str, tuple[Judged, NDArray[np.float64]]]
+"""By the table that they are written to, molecules and the outputs `[n, C]` for them."""
+
+
 def finetune(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> None:
     """Run or resume a fine-tuning job and leave its predictor in `run.result`."""
     params = job.params.finetune
@@ -127,8 +137,10 @@ def finetune(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> No
         stop_requested=stop_requested,
     )
     curve = loop.train()
+    network = load_on_all_ranks(run.best, objective.model.config, task.targets, device)
+    measured = _measured(run, task, params.fold, network, device)
     if first:
-        _write_result(run, job, task, objective, curve, device)
+        _write_result(run, task, objective, curve, measured)
 
 
 def plan_of(params: FinetuneParams, steps_per_epoch: float) -> Plan:
@@ -143,6 +155,7 @@ def plan_of(params: FinetuneParams, steps_per_epoch: float) -> Plan:
         steps=max(1, round(params.epochs * steps_per_epoch)),
         validate_every=max(1, round(params.validate_every_epochs * steps_per_epoch)),
         patience=params.patience,
+        best_by=params.best_by,
     )
 
 
@@ -160,10 +173,26 @@ def _named(dataset: MoleculeDataset, index: int) -> str:
     return f"row {record.row} ({record.id})" if record.id != str(record.row) else f"row {record.row}"
 
 
+def _measured(
+    run: RunFolder, task: _Task, fold: int | None, network: UniMol2ForProperties, device: torch.device
+) -> _Measured:
+    """What the saved network says of the molecules it was chosen by and, with a fold, of those it tests.
+
+    Every rank must call it and gets the same.
+    """
+    parts = {VALIDATION: task.judged(task.parts.valid)}
+    if fold is not None:
+        parts[OUT_OF_FOLD] = task.judged(task.parts.test)
+    return {
+        name: (judged, judged.shared_outputs(network, device, measuring(run, judged.geometries)))
+        for name, judged in parts.items()
+    }
+
+
 def _write_result(
-    run: RunFolder, job: Job, task: _Task, objective: PropertyObjective, curve: Curve, device: torch.device
+    run: RunFolder, task: _Task, objective: PropertyObjective, curve: Curve, measured: _Measured
 ) -> None:
-    """Save the best weights, and measure what was saved by loading it again."""
+    """Save the best weights, and what was measured of them."""
     targets = task.targets
     with run.finishing() as folder:
         shutil.copyfile(run.best, folder / WEIGHTS)
@@ -172,16 +201,9 @@ def _write_result(
         (folder / TARGETS).write_text(targets.model_dump_json(indent=1) + "\n", encoding="utf-8")
         curve.write(folder / "curve.csv")
         write_training_molecules(folder / TRAINING, task.dataset, task.parts.train)
-        reloaded, _ = load_predictor(folder)
-        network = reloaded[""].to(device)
-        parts = {VALIDATION: task.parts.valid}
-        if job.params.finetune.fold is not None:
-            parts[OUT_OF_FOLD] = task.parts.test
-        for name, indices in parts.items():
-            judged = task.judged(indices)
-            outputs = judged.outputs(network, device, progress=measuring(run, judged.geometries))
-            ids = [task.dataset.id(index) for index in indices]
+        for name, (judged, outputs) in measured.items():
+            ids = [task.dataset.id(index) for index in judged.indices]
             write_predictions(folder / name, ids, judged.labels, targets.to_natural(outputs), targets)
-            if name == VALIDATION:
-                metrics = validation_metrics(outputs, judged.labels, targets, objective.losses)
-                write_json(folder / "metrics.json", metrics)
+        judged, outputs = measured[VALIDATION]
+        metrics = validation_metrics(outputs, judged.labels, targets, objective.losses)
+        write_json(folder / "metrics.json", metrics)

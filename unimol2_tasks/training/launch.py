@@ -14,12 +14,15 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from unimol2_tasks.process_tree import descendants, die_with_parent, signal_all
 from unimol2_tasks.training.job import RunFolder, read_json, write_json
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 LAUNCH = "unimol2_tasks.training.launch"
 WORKER = "unimol2_tasks.training.worker"
@@ -28,6 +31,8 @@ STACKS = "stacks"
 NO_RUN_FOLDER = os.EX_NOINPUT
 """Exit code of a node that does not see the run folder; no other launch will see it either."""
 _WATCH_SECONDS = 1.0
+# Torchrun notes whole seconds.
+_AT_ONCE_SECONDS = 1
 # Whatever ends such a rank after it has said so is not the reason.
 _NEVER_ANOTHER_RANKS_DOING = frozenset({"stopped", "diverged", "user error", "out of memory"})
 # Nodes start when they have pulled their image or finished another job's epilogue.
@@ -98,20 +103,25 @@ def _run_torchrun(options: list[str], run: RunFolder) -> None:
     try:
         torchrun([*options, "--module", WORKER, str(run.path), str(os.getpid())])
     except ChildFailedError as error:
-        exits = {rank: failure.exitcode for rank, failure in error.failures.items()}
-        _explain_signals(run, exits)
+        _explain_signals(run, error)
         raise
 
 
-def _explain_signals(run: RunFolder, exits: dict[int, int]) -> None:
+def _explain_signals(run: RunFolder, error: "ChildFailedError") -> None:
     """Put the signal that ended a rank in place of what it led to in the other ranks.
 
-    SIGTERM is how torchrun itself ends the others once a rank has failed.
+    Once a rank has failed, torchrun itself ends the others: by SIGTERM, and 30 s later by SIGKILL. It records
+    these exits too, when they have happened.
     """
     failure = read_json(run.failure)
     if failure is not None and failure["reason"] in _NEVER_ANOTHER_RANKS_DOING:
         return
-    signals = {rank: signal.Signals(-code) for rank, code in exits.items() if code < 0}
+    _, first = error.get_first_failure()
+    signals = {
+        rank: signal.Signals(-failure.exitcode)
+        for rank, failure in error.failures.items()
+        if failure.exitcode < 0 and failure.timestamp <= first.timestamp + _AT_ONCE_SECONDS
+    }
     ended = [f"rank {rank} by {sent.name}" for rank, sent in signals.items() if sent != signal.SIGTERM]
     if ended:
         write_json(run.failure, {"reason": "crash", "message": f"ended from outside: {', '.join(ended)}"})

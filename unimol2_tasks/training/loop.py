@@ -12,7 +12,7 @@ import torch.distributed as dist
 from unimol2_tasks.datasets.collation import LabelledBatch, LabelledSamples, PretrainingSamples, loader
 from unimol2_tasks.datasets.order import Order, micro_batches
 from unimol2_tasks.errors import TrainingDiverged
-from unimol2_tasks.params import TrainingParams
+from unimol2_tasks.params import BestBy, TrainingParams
 from unimol2_tasks.training.checkpoints import Checkpoints
 from unimol2_tasks.training.continuation import SETTINGS, settings_used
 from unimol2_tasks.training.curve import Curve
@@ -20,6 +20,7 @@ from unimol2_tasks.training.diverged import keep_for_replay
 from unimol2_tasks.training.engine import on_any_rank, seed_step, summed
 from unimol2_tasks.training.heartbeat import HEARTBEAT_SECONDS
 from unimol2_tasks.training.job import RunFolder, Stopped, write_json
+from unimol2_tasks.training.judgement import judgement, measure
 from unimol2_tasks.training.loop_state import LoopState
 from unimol2_tasks.training.trained import Trained
 
@@ -46,6 +47,8 @@ class Plan:
     validate_every: int
     patience: int = 0
     """Validations without improvement after which training ends; 0: never."""
+    best_by: BestBy = "loss"
+    """What improvement is."""
 
 
 @dataclass(slots=True)
@@ -59,7 +62,7 @@ class Loop:
         params: Batch sizes, seeds and intervals.
         plan: How long to train and how often to validate.
         validate: Judges the present weights; None: never. What it left undone, a resumed run does first.
-        on_best: Called on every rank when the validation loss has improved.
+        on_best: Called on every rank when validation has improved.
         run: The files through which the supervisor watches.
         stop_requested: Whether this rank was asked to stop.
     """
@@ -209,7 +212,7 @@ class Loop:
                 self._stop(curve, checkpoints)
             _refuse_divergence(step, metrics)
             curve.add(step, metrics)
-            best = self.state.judge(metrics["valid/loss"])
+            best = self.state.judge(judgement(metrics, self.plan.best_by))
             if best:
                 self.on_best()
         if best:
@@ -240,7 +243,7 @@ class Loop:
         self._last_beat = now
         detail = f"loss {float(losses['loss']):.4f}"
         if self.state.best_step >= 0:
-            detail += f", best validation {self.state.best_loss:.4f}"
+            detail += f", best {measure(self.plan.best_by)} {self.state.best:.4f}"
         write_json(self.run.heartbeat, {"step": self.state.step, "steps": self.plan.steps, "detail": detail})
 
     def _is_first(self) -> bool:

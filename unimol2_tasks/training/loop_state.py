@@ -11,7 +11,8 @@ class LoopState:
 
     step: int = 0
     """Steps taken, skipped ones included."""
-    best_loss: float = math.inf
+    best: float = math.inf
+    """The lowest `judgement` of a validation."""
     best_step: int = -1
     stale: int = 0
     """Validations since the best one."""
@@ -24,18 +25,18 @@ class LoopState:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; infinity, which JSON lacks, becomes None."""
-        return {**asdict(self), "best_loss": None if math.isinf(self.best_loss) else self.best_loss}
+        return {**asdict(self), "best": None if math.isinf(self.best) else self.best}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "LoopState":
         """What `to_json` gave."""
-        best = value["best_loss"]
-        return cls(**{**value, "best_loss": math.inf if best is None else best})
+        best = value["best"]
+        return cls(**{**value, "best": math.inf if best is None else best})
 
-    def judge(self, loss: float) -> bool:
-        """Take note of a validation loss; returns whether it is the best so far."""
-        if loss < self.best_loss:
-            self.best_loss, self.best_step, self.stale = loss, self.step, 0
+    def judge(self, worth: float) -> bool:
+        """Take note of what a validation is worth; returns whether it is the best so far."""
+        if worth < self.best:
+            self.best, self.best_step, self.stale = worth, self.step, 0
             return True
         self.stale += 1
         return False

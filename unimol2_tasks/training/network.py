@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 
 from unimol2_model import ModelConfig, UniMol2ForPretraining, UniMol2ForProperties, load_weights
 from unimol2_model.weights import read_config
@@ -80,11 +81,11 @@ def load_predictor(folder: Path) -> tuple[dict[str, UniMol2ForProperties], Targe
     """
     targets = read_targets(folder)
     if not (folder / MEMBERS).is_dir():
-        return {"": _load_network(folder, targets)}, targets
+        return {"": _load_network(folder / WEIGHTS, targets)}, targets
     networks = {}
     for member in sorted((folder / MEMBERS).iterdir()):
         own = read_targets(member)
-        networks[member.name] = _load_network(member, own)
+        networks[member.name] = _load_network(member / WEIGHTS, own)
         _bring_to_scale(networks[member.name], own, targets)
     return networks, targets
 
@@ -94,9 +95,26 @@ def read_targets(folder: Path) -> Targets:
     return Targets.model_validate_json((folder / TARGETS).read_text(encoding="utf-8"))
 
 
-def _load_network(folder: Path, targets: Targets) -> UniMol2ForProperties:
-    network = _property_model(read_config(folder / WEIGHTS), targets)
-    load_weights(network, folder / WEIGHTS)
+def load_on_all_ranks(
+    weights: Path, config: ModelConfig, targets: Targets, device: torch.device
+) -> UniMol2ForProperties:
+    """A fine-tuned network on every rank's device; every rank must call it.
+
+    Only the first rank reads: to the others, a file that was replaced a moment ago may still be the old one
+    where nodes share a folder over NFS.
+    """
+    if dist.get_rank() == 0:
+        network = _load_network(weights, targets).to(device)
+    else:
+        network = _property_model(config, targets).to(device).eval()
+    for tensor in network.state_dict().values():
+        dist.broadcast(tensor, src=0)
+    return network
+
+
+def _load_network(weights: Path, targets: Targets) -> UniMol2ForProperties:
+    network = _property_model(read_config(weights), targets)
+    load_weights(network, weights)
     return network.eval()
 
 

@@ -1,5 +1,6 @@
 """Which labels are learnt, as what, and on which scale; scales come from the training split alone."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,6 +13,7 @@ from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import FinetuneParams, PrepareParams
 from unimol2_tasks.training.targets import Target, Targets
 
+_LOGGER = logging.getLogger(__name__)
 _MOST_CLASSES = 1000
 """More than the classes of any benchmark; a label beyond is a count or a measurement."""
 
@@ -100,6 +102,7 @@ def _target(labels: Labels, place: int, train: NDArray[np.int64], params: Finetu
     kind = _word(params.task, name, "auto")
     if kind == "auto":
         kind = "regression" if _others(values, 2).any() else "binary"
+        _warn_of_averaged_classes(name, values)
     if kind == "regression":
         return _scaled(labels, place, training, _word(params.scaling, name, "standard"))
     classes = 2
@@ -129,7 +132,8 @@ def _scaled(labels: Labels, place: int, training: NDArray[np.float64], scaling: 
         kind="regression",
         scaling="log" if scaling == "log" else "standard",
         mean=mean,
-        std=std if std > 0 else 1.0,
+        # That of equal values need not come out as 0, and would make their label drown all others.
+        std=std if np.ptp(training) > 0 else 1.0,
     )
 
 
@@ -137,6 +141,23 @@ def _others(values: NDArray[np.float64], classes: int) -> NDArray[np.bool_]:
     """`[n]` where a known label is none of the classes 0 to `classes` - 1."""
     known = ~np.isnan(values)
     return known & ~np.isin(values, np.arange(classes))
+
+
+def _warn_of_averaged_classes(name: str, values: NDArray[np.float64]) -> None:
+    """Zeros and ones with a few values between them are classes whose duplicates disagreed."""
+    zeros, ones = int((values == 0).sum()), int((values == 1).sum())
+    between = int(((values > 0) & (values < 1)).sum())
+    others = int(_others(values, 2).sum()) - between
+    if not zeros or not ones or not 0 < between < zeros + ones or others:
+        return
+    _LOGGER.warning(
+        "label %s: %d of its values are no whole numbers, the others are 0 or 1; it is learnt as a number. "
+        "If it is a class, prepare.duplicate_labels=drop-conflicting or first leaves no means of duplicates "
+        "that disagree, and finetune.task={%s: binary} makes sure of it",
+        name,
+        between,
+        name,
+    )
 
 
 def _refuse(labels: Labels, place: int, bad: NDArray[np.bool_], why: str, expected: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from numpy.typing import NDArray
 
 from unimol2_tasks.datasets.dataset import MoleculeDataset
@@ -55,6 +56,15 @@ class Judged:
             network, self.dataset, self.indices, VALIDATION_BATCH, device, share, progress, self.view
         )
 
+    def shared_outputs(
+        self, network: Network, device: torch.device, progress: Callable[[int], None]
+    ) -> _Array:
+        """`[n, C]`, of which each rank computes a share; every rank must call it and gets the same."""
+        share = Share(dist.get_rank(), dist.get_world_size())
+        own = self.outputs(network, device, share, progress)
+        whole: _Array = summed(torch.from_numpy(own).to(device)).cpu().numpy()
+        return whole
+
 
 @dataclass(frozen=True, slots=True)
 class PropertyValidation:
@@ -80,7 +90,6 @@ class PropertyValidation:
         Every rank must call it and gets the same. All are asked to stop equally often: they have equally many
         forward passes.
         """
-        share = Share(torch.distributed.get_rank(), torch.distributed.get_world_size())
         tell = measuring(self.run, self.judged.geometries)
         model: Any = self.trained.judged().model
 
@@ -90,11 +99,10 @@ class PropertyValidation:
                 raise Stopped
 
         try:
-            outputs = self.judged.outputs(model, self.trained.device, share, progress)
+            outputs = self.judged.shared_outputs(model, self.trained.device, progress)
         except Stopped:
             return None
-        whole = summed(torch.from_numpy(outputs).to(self.trained.device)).cpu().numpy()
-        return validation_metrics(whole, self.judged.labels, self.targets, self.loss)
+        return validation_metrics(outputs, self.judged.labels, self.targets, self.loss)
 
 
 def validation_metrics(

@@ -18,7 +18,9 @@ from unimol2_tasks.datasets.dataset import MoleculeDataset, open_dataset
 from unimol2_tasks.training.inference import predict_molecules
 from unimol2_tasks.training.job import RunFolder
 from unimol2_tasks.training.network import load_predictor
+from unimol2_tasks.training.predictor_files import VALIDATION, read_predictions
 from unimol2_tasks.training.targets import Targets
+from unimol2_tasks.training.validation import label_metrics
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "zero-0": {},
@@ -26,6 +28,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "bf16": {"precision": "bf16", "zero_stage": 2},
     "long": {"epochs": 30, "learning_rate": 3e-3, "targets": ("weight",)},
     "impatient": {"epochs": 40, "patience": 2, "learning_rate": 1e-2, "targets": ("partial",)},
+    "by-roc-auc": {"epochs": 12, "learning_rate": 1e-2, "targets": ("aromatic",), "best_by": "roc_auc"},
 }
 
 
@@ -97,6 +100,21 @@ def test_a_predictor_is_complete(tiny_predictor: ArtifactRef, tiny_model: Artifa
     assert artifact.manifest.parents["model"] == tiny_model.digest
 
 
+@pytest.mark.parametrize("name", ["zero-0", "zero-3"])
+def test_what_two_ranks_publish_is_what_the_saved_network_says(
+    runs: dict[str, RunFolder], dataset: MoleculeDataset, name: str
+) -> None:
+    folder = runs[name].result
+    targets, outputs = _reloaded(folder, dataset)
+    ids, labels, predictions = read_predictions(folder / VALIDATION, targets)
+    assert ids == [dataset.id(int(index)) for index in dataset.indices("valid")]
+    np.testing.assert_allclose(predictions, targets.to_natural(outputs), rtol=1e-5, atol=1e-6)
+    figures = label_metrics(targets.to_natural(outputs), labels, targets, "valid")
+    assert _metrics(folder) == pytest.approx(
+        {"valid/loss": _metrics(folder)["valid/loss"], **figures}, rel=1e-5
+    )
+
+
 def test_the_best_of_all_validations_is_kept(runs: dict[str, RunFolder], dataset: MoleculeDataset) -> None:
     folder = runs["impatient"].result
     validations = _validations(folder)
@@ -104,6 +122,15 @@ def test_the_best_of_all_validations_is_kept(runs: dict[str, RunFolder], dataset
     assert _metrics(folder)["valid/loss"] == pytest.approx(min(validations), rel=1e-5)
     _, outputs = _reloaded(folder, dataset)
     assert outputs.shape == (len(dataset.indices("valid")), 1)
+
+
+def test_the_best_may_be_that_of_another_figure(runs: dict[str, RunFolder]) -> None:
+    folder = runs["by-roc-auc"].result
+    figures, losses = _curve(folder, "valid/roc_auc/aromatic"), _validations(folder)
+    kept = figures.index(max(figures))
+    assert _metrics(folder)["valid/roc_auc/aromatic"] == pytest.approx(max(figures))
+    assert _metrics(folder)["valid/loss"] == pytest.approx(losses[kept], rel=1e-5)
+    assert losses[kept] > min(losses), "the loss would have kept another network for this to be a test"
 
 
 def test_a_network_learns_from_scratch(runs: dict[str, RunFolder]) -> None:

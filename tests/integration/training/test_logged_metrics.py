@@ -183,7 +183,7 @@ def test_so_it_is_of_an_ensemble_and_of_each_of_its_members(ensemble: Path, labe
     expected = _figures(predictions.mean(axis=0), labels, "ensemble")
     for name in _metrics(members[0]):
         values = [_metrics(member)[name] for member in members]
-        expected |= {name: np.mean(values), f"{name}/std": np.std(values)}
+        expected |= {name: np.mean(values), f"{name}/std": np.std(values, ddof=1)}
     assert _metrics(ensemble) == pytest.approx(expected, rel=1e-6)
 
 

@@ -3,8 +3,12 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from unimol2_tasks.chemistry.balanced_split import TEST, VALID, wanted_sizes
 from unimol2_tasks.chemistry.splits import assign_splits
+from unimol2_tasks.chemistry.stratified_split import QUANTILES, stratified_split
 from unimol2_tasks.errors import ParameterError
 from unimol2_tasks.params import PrepareParams
 
@@ -35,6 +39,31 @@ def test_every_tenth_of_the_label_gives_the_same_shares() -> None:
 def test_totals_are_exact_where_tenths_cannot_be() -> None:
     splits = _splits(_table(y=VALUES[:57]), valid_fraction=0.1, test_fraction=0.15)
     assert [(splits == name).sum() for name in ("train", "valid", "test")] == [42, 6, 9]
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(3, (1, 1, 1)), (10, (8, 1, 1)), (20, (16, 2, 2))])
+def test_no_part_of_a_small_table_is_empty(count: int, sizes: tuple[int, int, int]) -> None:
+    splits = _splits(_table(y=VALUES[:count]), valid_fraction=0.1, test_fraction=0.1)
+    assert tuple((splits == name).sum() for name in ("train", "valid", "test")) == sizes
+
+
+_SHARES = st.sampled_from([0.0, 0.05, 0.1, 0.15, 0.2, 0.33, 0.4])
+
+
+@given(st.integers(3, 300), _SHARES, _SHARES, st.integers(0, 9))
+def test_sizes_are_the_wanted_ones_and_every_stratum_gives_its_share(
+    count: int, valid_fraction: float, test_fraction: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(count)
+    parts = stratified_split(order, count, valid_fraction, test_fraction, rng)
+    _, valid, test = wanted = wanted_sizes(count, valid_fraction, test_fraction)
+    assert tuple(np.bincount(parts, minlength=3)) == wanted
+    for stratum in np.array_split(parts[order], min(QUANTILES, count)):
+        tests, valids = (stratum == TEST).sum(), (stratum == VALID).sum()
+        assert abs(tests - len(stratum) * test / count) < 1
+        # Of what the test has left.
+        assert abs(valids - (len(stratum) - tests) * valid / (count - test)) < 1
 
 
 def test_a_rare_class_is_in_every_part() -> None:

@@ -61,6 +61,7 @@ def test_classes_are_learnt_as_classes_whatever_duplicates_say(benchmark: Benchm
         params = load_params(empty, assignments(benchmark.tables[task.table], task))
         of_classes = task.metric == "roc_auc"
         assert params.finetune.task == dict.fromkeys(task.labels, "binary" if of_classes else "regression")
+        assert params.finetune.best_by == ("roc_auc" if of_classes else "loss")
         assert params.prepare.duplicate_labels == ("drop-conflicting" if of_classes else "mean")
 
 

@@ -1,5 +1,7 @@
 """What evaluation consists of, each by itself."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +14,19 @@ from unimol2_tasks.errors import UserError
 from unimol2_tasks.evaluation.report import render_report
 from unimol2_tasks.evaluation.uncertainty import conformal_halfwidth
 from unimol2_tasks.params import Params, PrepareParams
+from unimol2_tasks.stages.evaluation import scores as scores_module
 from unimol2_tasks.stages.evaluation.asked import Asked
 from unimol2_tasks.stages.evaluation.candidates import Candidate
 from unimol2_tasks.stages.evaluation.intervals import Calibration
 from unimol2_tasks.stages.evaluation.judged import judged_molecules
 from unimol2_tasks.stages.evaluation.neighbours import Neighbours
 from unimol2_tasks.stages.evaluation.page import report
+from unimol2_tasks.stages.evaluation.parts import group_tables
 from unimol2_tasks.stages.evaluation.printed import check_benchmark, published_rows
 from unimol2_tasks.stages.evaluation.scores import Scores
 from unimol2_tasks.stages.evaluation.tables import write_figures, write_predictions
 from unimol2_tasks.stages.evaluation.units import bare_name, unit_of
-from unimol2_tasks.training.targets import Target, Targets
+from unimol2_tasks.training.targets import Target, TargetKind, Targets
 
 NAN = np.nan
 
@@ -93,6 +97,60 @@ def test_several_classes_go_through_to_the_page(three_classes: Scores, tmp_path:
         "id,smiles,label:aromatic,prediction:aromatic=0,prediction:aromatic=1,prediction:aromatic=2,"
         "class:aromatic,std:aromatic,nearest training molecule,similarity"
     )
+
+
+@pytest.mark.parametrize(("kind", "classes"), [("regression", 1), ("binary", 1), ("multiclass", 3)])
+def test_a_target_that_no_judged_molecule_has_a_label_of_is_said_and_harms_no_other(
+    three_classes: Scores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: TargetKind, classes: int
+) -> None:
+    judged, asked = three_classes.judged, three_classes.predictors["Uni-Mol2"]
+    empty = Target(name="solubility", kind=kind, classes=classes)
+    targets = Targets(targets=(*judged.targets.targets, empty), prepare=PrepareParams())
+    labels = np.column_stack([judged.labels, np.full(len(judged.labels), NAN)])
+    members = {name: np.column_stack([values, values[:, :classes]]) for name, values in asked.members.items()}
+    scores = replace(
+        three_classes,
+        judged=replace(judged, targets=targets, labels=labels),
+        predictors={"Uni-Mol2": Asked(replace(asked.candidate, targets=targets), members)},
+        params=three_classes.params.model_copy(update={"baselines": ("fingerprint",)}),
+    )
+    errors = np.linspace(0.1, 1.0, 20)[:, None] * np.ones(3 + classes)
+    none = np.full(len(judged.indices), -1)
+    monkeypatch.setattr(scores_module, "calibration", lambda *_: Calibration(errors, np.full(20, -1), none))
+    results = scores.results()
+    contents = report(scores, results, {})
+    assert contents.data_card["solubility"] == "no labels"
+    assert contents.data_card["aromatic"].startswith("8 labels: ")
+    assert "no labels" in render_report(contents)
+    write_figures(tmp_path, results)
+    write_predictions(tmp_path / "predictions.csv", scores, results)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["solubility"]["Uni-Mol2"] == {"n": 0.0}
+    assert {"accuracy", "spread"} <= set(metrics["aromatic"]["Uni-Mol2"])
+
+
+def test_a_scaffold_is_seen_where_a_training_molecule_with_this_label_has_it(three_classes: Scores) -> None:
+    judged = three_classes.judged
+    codes = judged.dataset.scaffold_codes
+
+    def seen(labels: np.ndarray) -> int:
+        (target,) = judged.targets.targets
+        scores = replace(three_classes, judged=replace(judged, labels=labels))
+        asked = scores.predictors["Uni-Mol2"]
+        methods = {"Uni-Mol2": scores.predictions("Uni-Mol2", target)}
+        tables = group_tables(scores.judged, asked, scores.neighbours, target, methods, scores.params)
+        parts = {
+            score.group: score.n for table in tables if table.name == "novelty" for score in table.scores
+        }
+        return parts.get("seen in training", 0)
+
+    train = judged.dataset.indices("train")
+    known = int(np.isin(codes[judged.indices], codes[train]).sum())
+    assert 0 < seen(judged.labels) == known
+    unlabelled = judged.labels.copy()
+    unlabelled[train] = NAN
+    # What is left has taught nothing: it is what the network was chosen by, or kept for testing.
+    assert seen(unlabelled) == 0
 
 
 def test_the_worst_molecules_are_those_whose_class_seemed_least_likely(three_classes: Scores) -> None:

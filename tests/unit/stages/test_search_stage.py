@@ -13,7 +13,7 @@ import pytest
 from unimol2_tasks import progress
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import Recipe, Store
-from unimol2_tasks.errors import TrainingDiverged, TrainingFailed, UserError
+from unimol2_tasks.errors import ParameterError, TrainingDiverged, TrainingFailed, UserError
 from unimol2_tasks.params import Params, load_params, parse_params
 from unimol2_tasks.stages import finetune, search
 from unimol2_tasks.stages.hyperparameters.trials import Trial, work_here
@@ -105,6 +105,19 @@ def test_the_best_of_all_combinations_is_found_and_described(
     assert (best.finetune.learning_rate, best.finetune.epochs) == (3e-4, 2)
     assert best.model == settings().model
     assert f"trial {metrics['best_trial']};" in (folder / "trials.html").read_text()
+
+
+def test_trials_are_compared_by_the_figure_that_training_is_judged_by(
+    training: Training, inputs: search.SearchInputs, tmp_path: Path
+) -> None:
+    params = settings({"best_by": "mae"})
+    folder = Store().fetch(search.run(params, inputs, str(tmp_path / "search")).uri, "search").path
+    trials = table(folder)
+    assert trials["loss"].to_list() == trials["valid/mae/gap"].to_list()
+    assert json.loads((folder / "metrics.json").read_text())["valid/mae"] == trials["loss"].min()
+    assert "the lowest <code>valid/mae</code> wins" in (folder / "trials.html").read_text()
+    with pytest.raises(ParameterError, match="best_by: with another value of it validations cannot"):
+        settings(space={"best_by": ["mae", "rmse"]})
 
 
 def test_the_best_predictor_is_taken_over_and_no_other_is_kept(
@@ -257,7 +270,7 @@ def test_the_best_so_far_is_one_of_the_present_space(
             settings(space={"learning_rate": [1e-4], "epochs": [1, 2]}), inputs, str(tmp_path / "search")
         )
     best = table(tmp_path / "search")["loss"].min()
-    assert reports[-1].detail == f"best validation {best:.4f}"
+    assert reports[-1].detail == f"best valid/loss {best:.4f}"
     assert Store().fetch(str(inputs.refit), "predictor").manifest.params["finetune"]["learning_rate"] == 1e-4
     assert len(training.trained) == 3
 

@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from unimol2_tasks.errors import ParameterError
 from unimol2_tasks.params import LaunchParams, Section, parse_params
@@ -66,6 +68,14 @@ def test_the_schedulers_sigterm_reaches_the_ranks(monkeypatch: pytest.MonkeyPatc
     assert rank.signals == [signal.SIGTERM]
 
 
+def _failed(exits: Mapping[int, int], seconds: Mapping[int, int] | None = None) -> ChildFailedError:
+    """What torchrun raises, with the second in which it saw each exit."""
+    failures = {rank: ProcessFailure(rank, 100 + rank, code, "no file") for rank, code in exits.items()}
+    for rank, failure in failures.items():
+        failure.timestamp = (seconds or {}).get(rank, 0)
+    return ChildFailedError("worker", failures)
+
+
 @pytest.mark.parametrize(
     ("said", "kept"),
     [
@@ -84,9 +94,26 @@ def test_a_signal_explains_broken_connections_but_not_what_a_rank_said_before(
     run = RunFolder(tmp_path)
     if said is not None:
         write_json(run.failure, {"reason": said, "message": "as the rank said"})
-    launch._explain_signals(run, {0: -signal.SIGABRT, 1: -signal.SIGTERM, 2: 1})
+    launch._explain_signals(run, _failed({0: -signal.SIGABRT, 1: -signal.SIGTERM, 2: 1}))
     signalled = {"reason": "crash", "message": "ended from outside: rank 0 by SIGABRT"}
     assert read_json(run.failure) == ({"reason": said, "message": "as the rank said"} if kept else signalled)
+
+
+def test_torchruns_own_sigkill_after_a_failure_is_no_signal_from_outside(tmp_path: Path) -> None:
+    """Ranks catch SIGTERM, so that one that waits for a rank with an error is ended by SIGKILL."""
+    run = RunFolder(tmp_path)
+    said = {"reason": "error", "message": "KeyError: 'rank 0'"}
+    write_json(run.failure, said)
+    launch._explain_signals(run, _failed({1: -signal.SIGKILL, 0: 1}, {0: 1000, 1: 1030}))
+    assert read_json(run.failure) == said
+
+
+def test_a_signal_that_torchrun_saw_first_is_believed(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    exits = {0: 1, 1: -signal.SIGKILL, 2: -signal.SIGKILL, 3: -signal.SIGSEGV}
+    launch._explain_signals(run, _failed(exits, {0: 1000, 1: 1001, 2: 1030, 3: 1000}))
+    message = "ended from outside: rank 1 by SIGKILL, rank 3 by SIGSEGV"
+    assert read_json(run.failure) == {"reason": "crash", "message": message}
 
 
 def test_a_node_whose_ranks_have_not_begun_just_ends(monkeypatch: pytest.MonkeyPatch) -> None:

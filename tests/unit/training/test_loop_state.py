@@ -16,7 +16,7 @@ def test_the_best_validation_is_the_lowest_and_the_rest_are_stale() -> None:
         state.step = step
         verdicts.append(state.judge(loss))
     assert verdicts == [True, True, False, False, True]
-    assert (state.best_loss, state.best_step, state.stale) == (1.0, 5, 0)
+    assert (state.best, state.best_step, state.stale) == (1.0, 5, 0)
 
 
 def test_the_row_of_skipped_steps_ends_with_a_good_one_and_the_count_does_not() -> None:
@@ -24,4 +24,4 @@ def test_the_row_of_skipped_steps_ends_with_a_good_one_and_the_count_does_not() 
     for skipped in (True, True, False, True):
         state.count(skipped)
     assert (state.skipped, state.skipped_in_a_row) == (3, 1)
-    assert math.isinf(state.best_loss)
+    assert math.isinf(state.best)

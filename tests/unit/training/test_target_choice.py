@@ -125,6 +125,33 @@ def test_a_constant_label_is_not_divided_by_zero() -> None:
     assert _target("solubility", labels).std == 1.0
 
 
+@pytest.mark.parametrize("scaling", ["standard", "log"])
+def test_a_constant_is_one_although_its_computed_deviation_is_not_quite_zero(scaling: str) -> None:
+    labels = np.full((7, 4), 0.1)
+    assert 0 < labels[:, 0].std() < 1e-15
+    assert _target("pka", labels, train=np.arange(7), scaling=scaling).std == 1.0
+
+
+def test_classes_whose_duplicates_disagreed_are_pointed_out(caplog: pytest.LogCaptureFixture) -> None:
+    labels = np.zeros((40, 4))
+    labels[::2, 1] = 1.0
+    labels[5:8, 1] = 0.5, 1 / 3, UNKNOWN
+    assert _target("toxic", labels, train=np.arange(40)).kind == "regression"
+    assert "label toxic: 2 of its values are no whole numbers" in caplog.text
+    assert "prepare.duplicate_labels=drop-conflicting or first" in caplog.text
+    assert "finetune.task={toxic: binary}" in caplog.text
+
+
+@pytest.mark.parametrize("values", [[0, 1, 1, 0], [0, 0.2, 0.4, 1], [0, 1, 0.5, 2], [0, 0, 0, 0.5]])
+def test_measurements_are_not_taken_for_classes(
+    values: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = np.zeros((4, 4))
+    labels[:, 1] = values
+    _target("toxic", labels, train=np.arange(4))
+    assert caplog.text == ""
+
+
 def test_an_unknown_target_is_named_with_those_there_are() -> None:
     with pytest.raises(UserError, match=r"no label column logP .*solubility, toxic, pka, site"):
         _choose(targets=("pka", "logP"))

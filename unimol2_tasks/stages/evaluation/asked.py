@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unimol2_tasks.artifacts.store import LocalArtifact
+from unimol2_tasks.datasets.dataset import MoleculeDataset
+from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import Params
 from unimol2_tasks.stages.evaluation.candidates import Candidate
 from unimol2_tasks.stages.prediction.network import infer
@@ -56,28 +58,48 @@ class Asked:
 
 
 def ask(
-    candidate: Candidate, folds: NDArray[np.integer], dataset: LocalArtifact, params: Params, work: Path
+    candidate: Candidate, dataset: MoleculeDataset, artifact: LocalArtifact, params: Params, work: Path
 ) -> Asked:
     """Have a predictor predict every molecule of a dataset.
 
     Args:
         candidate: The predictor.
-        folds: `[n]` of the dataset's molecules.
         dataset: The molecules.
+        artifact: The dataset as an artifact.
         params: `predict` counts.
         work: A folder that may be filled.
 
     Raises:
+        UserError: It answers something that is no number.
         TrainingFailed: Inference ended without a result.
     """
-    job = Job(kind="predict", dataset=dataset.path.absolute(), model=candidate.path.absolute(), params=params)
+    job = Job(
+        kind="predict", dataset=artifact.path.absolute(), model=candidate.path.absolute(), params=params
+    )
     answers = infer(job, params, work)
+    _refuse_no_numbers(answers, candidate, dataset)
     return Asked(
         candidate,
         {
-            name: _out_of_fold(answers[:, place], folds, candidate.folds.get(name))
+            name: _out_of_fold(answers[:, place], dataset.folds, candidate.folds.get(name))
             for place, name in enumerate(candidate.members)
         },
+    )
+
+
+def _refuse_no_numbers(answers: Array, candidate: Candidate, dataset: MoleculeDataset) -> None:
+    """Such an answer would pass for one of a network that must not be asked."""
+    strange = ~np.isfinite(answers).all(axis=(1, 2))
+    if not strange.any():
+        return
+    first = int(strange.argmax())
+    members = np.flatnonzero(~np.isfinite(answers[first]).all(axis=1))
+    named = ", ".join(candidate.members[place] for place in members)
+    raise UserError(
+        f"predictor {candidate.artifact.uri}: its answers for {int(strange.sum()):,} of {len(answers):,} "
+        f"molecules are no finite numbers; the first is molecule {dataset.id(first)}, {dataset.smiles(first)}"
+        f"{f', of {named}' if named else ''}; fine-tune again, at a lower finetune.learning_rate or with "
+        "finetune.precision=fp32, or leave such molecules out of the dataset"
     )
 
 

@@ -10,8 +10,9 @@ from unimol2_tasks.artifacts.store import LocalArtifact
 from unimol2_tasks.chemistry.split_names import Split
 from unimol2_tasks.datasets.dataset import MoleculeDataset
 from unimol2_tasks.errors import UserError
+from unimol2_tasks.evaluation.labels import check_classes
 from unimol2_tasks.stages.evaluation.candidates import Candidate
-from unimol2_tasks.training.targets import Targets
+from unimol2_tasks.training.targets import Target, Targets
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +60,7 @@ def judged_molecules(
 
     Raises:
         UserError: The predictors have different targets or have seen different molecules, or the molecules
-            have no label of the targets.
+            have no label of the targets, or one that is none of the predicted classes.
     """
     targets = _common_targets(predictors)
     labels = _labels(dataset, targets, artifact.uri)
@@ -87,15 +88,25 @@ def _fold_parts(
 
 
 def _common_targets(predictors: Mapping[str, Candidate]) -> Targets:
-    """The targets of the first predictor; the others must have the same."""
+    """The targets of the first predictor; the others must have the same, of the same kinds."""
     first, *others = predictors.items()
+    predicted = _kinds(first[1].targets)
     for name, other in others:
-        if other.targets.columns != first[1].targets.columns:
+        if _kinds(other.targets) != predicted:
             raise UserError(
-                f"predictor {name} predicts {', '.join(other.targets.columns)}, "
-                f"but {first[0]} predicts {', '.join(first[1].targets.columns)}; compare like with like"
+                f"predictor {name} predicts {', '.join(_kinds(other.targets))}, "
+                f"but {first[0]} predicts {', '.join(predicted)}; compare like with like"
             )
     return first[1].targets
+
+
+def _kinds(targets: Targets) -> list[str]:
+    """Names of the labels and what they are predicted as."""
+    found = []
+    for target in targets.targets:
+        classes = f" of {target.classes} classes" if target.kind == "multiclass" else ""
+        found.append(f"{target.name} ({target.kind}{classes})")
+    return found
 
 
 def _common_molecules(
@@ -125,4 +136,20 @@ def _labels(dataset: MoleculeDataset, targets: Targets, uri: str) -> NDArray[np.
             f"{uri}: no label column {', '.join(missing)}; it has: {', '.join(dataset.label_names) or 'none'}"
         )
     columns = [list(dataset.label_names).index(name) for name in targets.names]
-    return np.stack([dataset.labels(index) for index in range(len(dataset))])[:, columns]
+    labels = np.stack([dataset.labels(index) for index in range(len(dataset))])[:, columns]
+    for target, values in zip(targets.targets, labels.T, strict=True):
+        _refuse_other_classes(target, values, uri)
+    return labels
+
+
+def _refuse_other_classes(target: Target, values: NDArray[np.float64], uri: str) -> None:
+    if target.kind == "regression":
+        return
+    try:
+        check_classes(values[~np.isnan(values)], max(2, target.classes))
+    except ValueError as error:
+        raise UserError(
+            f"{uri}: column {target.name}: {error}; it was learnt as {target.kind}. Prepare the "
+            "dataset with those classes, without means of duplicates that disagree "
+            "(prepare.duplicate_labels=drop-conflicting), or judge a predictor that has learnt a number"
+        ) from None

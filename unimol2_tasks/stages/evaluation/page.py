@@ -136,6 +136,8 @@ def _data_card(scores: Scores, results: Sequence[TargetResult]) -> dict[str, str
 def _label_card(result: TargetResult) -> str:
     labels = np.asarray(result.y_true, np.float64)
     labels = labels[~np.isnan(labels)]
+    if not len(labels):
+        return "no labels"
     if result.kind == "regression":
         unit = f" {result.unit}" if result.unit else ""
         return (

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from unimol2_tasks.chemistry.drawing import draw_svg
 from unimol2_tasks.chemistry.rejection import Rejected
 from unimol2_tasks.chemistry.split_names import SPLITS
+from unimol2_tasks.datasets.parts import parts_of
 from unimol2_tasks.evaluation.groups import (
     Grouping,
     GroupTable,
@@ -56,7 +57,7 @@ def group_tables(
         score(_splits(judged, predictor.candidate.is_own), y_true=labels, predictions={first: everywhere}),
         *(
             score(grouping, y_true=own, predictions=methods, drawings=_drawings(grouping))
-            for grouping in _groupings(judged, predictor.candidate.is_own, neighbours)
+            for grouping in _groupings(judged, labels, predictor.candidate.is_own, neighbours)
         ),
     ]
 
@@ -76,7 +77,7 @@ def _splits(judged: Judged, is_own: bool) -> Grouping:
     )
 
 
-def _groupings(judged: Judged, is_own: bool, neighbours: Neighbours) -> list[Grouping]:
+def _groupings(judged: Judged, labels: Array, is_own: bool, neighbours: Neighbours) -> list[Grouping]:
     dataset = judged.dataset
     scaffolds = [dataset.scaffold(int(index)) for index in judged.indices]
     groupings = [
@@ -85,15 +86,17 @@ def _groupings(judged: Judged, is_own: bool, neighbours: Neighbours) -> list[Gro
         by_scaffold(scaffolds),
     ]
     # What another dataset's predictor has seen cannot be told from this one.
-    return [_novelty(judged), *groupings] if is_own and judged.split != "train" else groupings
+    return [_novelty(judged, labels), *groupings] if is_own and judged.split != "train" else groupings
 
 
-def _novelty(judged: Judged) -> Grouping:
+def _novelty(judged: Judged, labels: Array) -> Grouping:
+    """By whether a molecule that taught the network this label has the same scaffold."""
     dataset = judged.dataset
     seen = np.zeros(len(judged.indices), bool)
-    for part, known in judged.parts:
-        trained = set(dataset.scaffold_codes[known].tolist())
-        seen[judged.places(part)] = [code in trained for code in dataset.scaffold_codes[part].tolist()]
+    for part, _ in judged.parts:
+        train = parts_of(dataset, None if judged.split else int(dataset.folds[part[0]])).train
+        taught = train[~np.isnan(labels[train])]
+        seen[judged.places(part)] = np.isin(dataset.scaffold_codes[part], dataset.scaffold_codes[taught])
     return by_novelty(seen)
 
 

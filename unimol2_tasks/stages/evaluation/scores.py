@@ -175,6 +175,7 @@ def _best(target: Target, rows: list[ScoreRow], baselines: Mapping[str, Array]) 
 
 def _of_the_spread(spread: Array, off: Array) -> Iterator[tuple[str, float]]:
     known = ~np.isnan(off)
-    yield "spread", float(spread[known].mean())
+    if known.any():
+        yield "spread", float(spread[known].mean())
     if known.sum() > 2 and np.ptp(spread[known]) > 0 and np.ptp(off[known]) > 0:
         yield "spread_spearman", float(stats.spearmanr(spread[known], off[known]).statistic)

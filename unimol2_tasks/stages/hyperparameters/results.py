@@ -13,7 +13,8 @@ from unimol2_tasks.params import Params, Range, SearchParams, load_params
 from unimol2_tasks.params.search import Choice, Dimension
 from unimol2_tasks.stages.hyperparameters.proposals import Values
 from unimol2_tasks.stages.hyperparameters.rounds import TrialResult
-from unimol2_tasks.stages.hyperparameters.trials import OBJECTIVE, described
+from unimol2_tasks.stages.hyperparameters.trials import described
+from unimol2_tasks.training.judgement import measure
 
 TRIALS_TABLE = "trials.csv"
 BEST = "best.yaml"
@@ -27,14 +28,14 @@ def write_results(folder: Path, results: Sequence[TrialResult], best: TrialResul
     Args:
         folder: Where.
         results: All trials, in order.
-        best: The one with the lowest loss.
+        best: The one that does best on validation.
         params: With the values of the best.
     """
     table = validate(trials_table(results, params.search), TRIALS, str(folder / TRIALS_TABLE))
     table.write_csv(folder / TRIALS_TABLE)
     (folder / BEST).write_text(_best_file(best, len(results), params), encoding="utf-8")
     metrics = {
-        OBJECTIVE: best.outcome.loss,
+        measure(params.finetune.best_by): best.outcome.loss,
         **best.outcome.metrics,
         "best_trial": best.number,
         "complete": sum(result.outcome.state == "complete" for result in results),
@@ -46,7 +47,7 @@ def write_results(folder: Path, results: Sequence[TrialResult], best: TrialResul
     search = params.search
     shown = [_shown(result, search) for result in results]
     axes = [_axis(name, values) for name, values in search.space.items()]
-    page = render_search(shown, axes, search.sampler)
+    page = render_search(shown, axes, search.sampler, measure(params.finetune.best_by))
     (folder / PAGE).write_text(page, encoding="utf-8")
 
 
@@ -97,9 +98,9 @@ def _reason(result: TrialResult) -> str | None:
 
 def _best_file(best: TrialResult, trials: int, params: Params) -> str:
     values = params.model_dump(mode="json", exclude=_NOT_FOR_TRAINING)
+    worth = f"{measure(params.finetune.best_by)} {best.outcome.loss:.6g}"
     head = (
-        f"# The best of {trials} trials: number {best.number}, {OBJECTIVE} {best.outcome.loss:.6g}, with\n"
-        f"# {described(best.values)}.\n"
+        f"# The best of {trials} trials: number {best.number}, {worth}, with\n# {described(best.values)}.\n"
     )
     return head + yaml.safe_dump(values, sort_keys=False)
 

@@ -23,6 +23,7 @@ from unimol2_tasks.stages.hyperparameters.trials import (
     trial_key,
     with_values,
 )
+from unimol2_tasks.training.judgement import measure
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -122,7 +123,9 @@ class Rounds:
         for key in {trial.key, self._kept} - {best, None}:
             drop_predictor(self.workspace, str(key))
         self._kept = best
-        return "" if best is None else f"best validation {self._known[best].loss:.4f}"
+        if best is None:
+            return ""
+        return f"best {measure(self.params.finetune.best_by)} {self._known[best].loss:.4f}"
 
     def _best(self) -> str | None:
         """The lowest loss of this search, of equals the first; another space's trials may be known too."""
@@ -145,5 +148,9 @@ def _told(result: TrialResult) -> Told:
 
 
 def _tell(trial: Trial, outcome: Outcome) -> None:
-    end = f"failed: {outcome.reason}" if outcome.loss is None else f"validation loss {outcome.loss:.6g}"
+    end = (
+        f"failed: {outcome.reason}"
+        if outcome.loss is None
+        else f"{measure(trial.params.finetune.best_by)} {outcome.loss:.6g}"
+    )
     _LOGGER.info("trial %d (%s): %s", trial.number, described(trial.values), end)

@@ -17,12 +17,12 @@ from unimol2_tasks.artifacts.manifest import MANIFEST, read_manifest
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.artifacts.workspace import Workspace
 from unimol2_tasks.errors import ParameterError, TrainingDiverged, TrainingFailed
-from unimol2_tasks.params import Params, parse_params
+from unimol2_tasks.params import BestBy, Params, parse_params
 from unimol2_tasks.stages import finetune
 from unimol2_tasks.stages.hyperparameters.proposals import Values
 from unimol2_tasks.training.continuation import MOVES_WORK, identifying
+from unimol2_tasks.training.judgement import judgement, measure
 
-OBJECTIVE = "valid/loss"
 _METRICS = "metrics.json"
 _OF_THE_TRIAL = frozenset({"out of memory", "error", "crash", "hang"})
 """Endings that these values may have caused; after any other the search itself has to be started again."""
@@ -35,7 +35,7 @@ class Outcome(BaseModel):
 
     state: Literal["complete", "failed"]
     loss: float | None = None
-    """Validation loss of the saved predictor, of several seeds or folds the mean; None: it failed."""
+    """`judgement` of the saved predictor, of several seeds or folds the mean; None: it failed."""
     metrics: dict[str, float] = {}
     """The predictor's other metrics."""
     seconds: float = 0.0
@@ -70,7 +70,7 @@ class Trial:
         try:
             out = predictor_uri(self.workspace, self.key)
             ref = finetune.run(self.params, self.inputs, out, self.workspace.store)
-            loss, metrics = _judgement(self.workspace.store, ref.uri)
+            loss, metrics = _judged(self.workspace.store, ref.uri, self.params.finetune.best_by)
             outcome = Outcome(state="complete", loss=loss, metrics=metrics)
         except (ParameterError, TrainingDiverged) as error:
             outcome = Outcome(state="failed", reason=str(error))
@@ -165,15 +165,17 @@ def described(values: Mapping[str, Any]) -> str:
     )
 
 
-def _judgement(store: Store, predictor: str) -> tuple[float, dict[str, float]]:
-    """The validation loss and the other metrics, without a download of the weights."""
+def _judged(store: Store, predictor: str, best_by: BestBy) -> tuple[float, dict[str, float]]:
+    """What the predictor is worth, and its other metrics, without a download of the weights."""
     with store.open(f"{predictor}/{MANIFEST}") as stream:
         manifest = read_manifest(stream.read(), predictor)
     names = {entry.path for entry in manifest.files if entry.path.rpartition("/")[2] == _METRICS}
     members = sorted(name for name in names if "/" in name)
-    losses = [_read(store, f"{predictor}/{name}")[OBJECTIVE] for name in members or [_METRICS]]
+    losses = [judgement(_read(store, f"{predictor}/{name}"), best_by) for name in members or [_METRICS]]
     whole = _read(store, f"{predictor}/{_METRICS}")
-    others = {name: value for name, value in whole.items() if name != OBJECTIVE and isinstance(value, float)}
+    others = {
+        name: value for name, value in whole.items() if name != measure(best_by) and isinstance(value, float)
+    }
     return sum(losses) / len(losses), others
 
 
