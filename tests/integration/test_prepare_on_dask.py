@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, ArtifactFilterType
 
 from unimol2_flows.prepare import DaskCluster, prepare, prepare_on_task_runner
 from unimol2_tasks.artifacts.manifest import ArtifactRef
@@ -34,8 +35,12 @@ def test_any_task_runner_works_on_units(
     ref = prepare_on_task_runner(str(tiny_table), str(tmp_path / "dataset"), params)
     assert ref.digest == tiny_dataset.digest
     with get_client(sync_client=True) as client:
-        artifacts = client.read_artifacts()
+        of_dataset = ArtifactFilter(key=ArtifactFilterKey(any_=["unimol2-data-card", "unimol2-statistics"]))
+        artifacts = client.read_artifacts(artifact_filter=of_dataset)
+        bars = client.read_artifacts(
+            artifact_filter=ArtifactFilter(type=ArtifactFilterType(any_=["progress"]))
+        )
     shown = {(artifact.key, artifact.description) for artifact in artifacts}
     assert ("unimol2-data-card", ref.uri) in shown
     assert ("unimol2-statistics", f"{ref.uri}/statistics.html") in shown
-    assert any(artifact.type == "progress" for artifact in artifacts)
+    assert bars

@@ -22,6 +22,7 @@ from unimol2_tasks.training.job import Job, RunFolder, read_json
 from unimol2_tasks.training.launchers.choice import launcher_for
 from unimol2_tasks.training.launchers.launcher import Launch, Launcher
 from unimol2_tasks.training.launchers.record import LaunchRecord
+from unimol2_tasks.training.worker_warnings import WorkerWarnings
 
 _POLL_SECONDS = 0.1
 # Imports, compilation and the first step may take longer than any later step.
@@ -96,6 +97,10 @@ class _Attempt:
     _since: float = field(default_factory=time.monotonic)
     _hangs: bool = False
     _announced: bool = False
+    _warnings: WorkerWarnings = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._warnings = WorkerWarnings(self.run.log)
 
     @property
     def _supervision(self) -> SupervisionParams:
@@ -117,6 +122,7 @@ class _Attempt:
         finally:
             self._end(launch)
         self._await_files(launch)
+        self._warnings.tell()
         return self._reason(launch)
 
     def _launch(self) -> Launch:
@@ -152,6 +158,7 @@ class _Attempt:
             progress.report(self.job.kind, max(self.step, 0), 0, f"{launch.name} is waiting for its nodes")
 
     def _follow(self, launch: Launch) -> None:
+        self._warnings.tell()
         beat = _read_beat(self.run)
         # Any news is a sign of life: while a network is measured, steps stand still.
         if beat is not None and beat != self._beat:
