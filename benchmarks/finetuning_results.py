@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -17,10 +16,8 @@ from rich.table import Table
 from unimol2_tasks.datasets.benchmarks import Task
 from unimol2_tasks.evaluation.benchmark_rows import ENSEMBLE, ResultRow, Summary, summarise
 from unimol2_tasks.stages.benchmarking.places import Places
-from unimol2_tasks.stages.benchmarking.results import begun, measured
-
-PRETRAINED, SCRATCH = "pretrained", "from scratch"
-LEVEL = 0.9
+from unimol2_tasks.stages.benchmarking.results import NETWORKS, begun, measured
+from unimol2_tasks.stages.evaluation.intervals import LEVEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +82,13 @@ def lines(folder: Path) -> Iterator[Line]:
 
 def _line(rows: Sequence[ResultRow], task: Task, column: str, name: str) -> Line | None:
     mine = [row for row in rows if row.target == column and row.metric == task.metric]
-    scratch = summarise(mine, SCRATCH, column, task.metric)
-    pretrained = summarise(mine, PRETRAINED, column, task.metric)
+    scratch = summarise(mine, NETWORKS["scratch"], column, task.metric)
+    pretrained = summarise(mine, NETWORKS["pretrained"], column, task.metric)
     if scratch is None or pretrained is None:
         return None
-    own = [row for row in mine if row.method == PRETRAINED]
+    own = [row for row in mine if row.method == NETWORKS["pretrained"]]
     ensemble = next((row.value for row in own if row.seed == ENSEMBLE), pretrained.mean)
-    baselines = {row.method: row.value for row in mine if row.method not in {PRETRAINED, SCRATCH}}
+    baselines = {row.method: row.value for row in mine if row.method not in NETWORKS.values()}
     choose = max if task.metric == "roc_auc" else min
     best = choose(baselines, key=baselines.__getitem__)
     return Line(name, task.metric, own[0].n or 0, scratch, pretrained, ensemble, best, baselines[best])
@@ -110,7 +107,7 @@ def held(folder: Path) -> Iterator[Held]:
 
 
 def result_table(found: Sequence[Line]) -> Table:
-    """Best of every line marked, then how many the pretrained network wins."""
+    """A row for every column; the caption counts where pretraining helps and where baselines are beaten."""
     helped = sum(line.better(line.pretrained.mean, line.scratch.mean) for line in found)
     won = sum(line.better(line.ensemble, line.baseline_value) for line in found)
     caption = (
@@ -153,7 +150,7 @@ def _spread(summary: Summary) -> str:
     return f"{_figure(summary.mean)} ± {_figure(summary.std)} ({summary.runs})"
 
 
-def _figure(value: Any) -> str:
+def _figure(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 0.1 else f"{value:.3f}"
 
 

@@ -19,9 +19,9 @@ from unimol2_tasks.artifacts.manifest import MANIFEST, ArtifactRef, Manifest, re
 from unimol2_tasks.artifacts.s3 import is_s3, s3_errors
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.blocks import place, store_of
-from unimol2_tasks.datasets.readers import table_digest
 from unimol2_tasks.errors import UserError
-from unimol2_tasks.params import Params
+from unimol2_tasks.params import Params, PrepareParams
+from unimol2_tasks.stages import prepare
 from unimol2_tasks.versions import code_version
 
 # Blocks say how to reach a place, not what is there; they hold secrets besides.
@@ -99,10 +99,7 @@ def _digests(parameters: dict[str, Any], store: Store) -> dict[str, str]:
     table, params = parameters.get("table"), parameters.get("params")
     if table is None:
         return {}
-    digests = {"table": table_digest(table, store)}
-    if isinstance(params, Params) and params.prepare.split_file is not None:
-        digests["splits"] = store.digest(params.prepare.split_file)
-    return digests
+    return prepare.files_read(params.prepare if isinstance(params, Params) else PrepareParams(), table, store)
 
 
 def _content(value: Any) -> Any:

@@ -87,7 +87,8 @@ def prepare_on_task_runner(
     """
     labels = None if label_columns is None else tuple(label_columns)
     inputs = stage.PrepareInputs(table, smiles_column, None, labels, rev)
-    whole, unfinished = place(out, store), work or beside(place(out, store))
+    whole = place(out, store)
+    unfinished = work or beside(whole)
     with progress_artifacts():
         made = stage.run(params.prepare, inputs, whole, store_of(store), on_task_runner, unfinished)
     record_dataset(made, table, store)

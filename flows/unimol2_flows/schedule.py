@@ -19,6 +19,7 @@ from unimol2_tasks.artifacts.manifest import fingerprint
 from unimol2_tasks.blocks import ArtifactStore, store_of
 from unimol2_tasks.datasets.readers import table_digest
 from unimol2_tasks.params import Params
+from unimol2_tasks.stages import prepare
 from unimol2_tasks.training.continuation import determining
 from unimol2_tasks.versions import code_version
 
@@ -87,7 +88,7 @@ def keyed(
 def _settings(params: Params) -> dict[str, Any]:
     """By section what manifests hold of it: another value is another artifact."""
     return {
-        "prepare": params.prepare.model_dump(mode="json", exclude={"workers", "unit_rows", "split_file"}),
+        "prepare": prepare.determining(params.prepare),
         "model": params.model.model_dump(mode="json"),
         "pretrain": determining(params.pretrain),
         "finetune": determining(params.finetune),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.s3 import is_s3
@@ -155,10 +156,26 @@ def _workspace(params: PrepareParams, recipe: Recipe, out: str, store: Store, wo
 
 
 def _recipe(params: PrepareParams, inputs: PrepareInputs, store: Store) -> Recipe:
-    # How the work is cut and shared out changes how long it takes, not what comes out.
-    settings = params.model_dump(mode="json", exclude={"workers", "unit_rows", "split_file"})
     columns = {key: value for key, value in asdict(inputs).items() if key not in ("table", "rev")}
-    parents = {"table": table_digest(inputs.table, store)}
+    parents = files_read(params, inputs.table, store)
+    return Recipe("dataset", determining(params) | {"columns": columns}, parents)
+
+
+def determining(params: PrepareParams) -> dict[str, Any]:
+    """The parameters that set what comes out, as plain JSON; of the file of splits its content counts.
+
+    How the work is cut and shared out changes how long it takes.
+    """
+    return params.model_dump(mode="json", exclude={"workers", "unit_rows", "split_file"})
+
+
+def files_read(params: PrepareParams, table: str, store: Store) -> dict[str, str]:
+    """Digests of the table and of the file of splits, if there is one, by the names of these parents.
+
+    Raises:
+        UserError: One of them cannot be read.
+    """
+    digests = {"table": table_digest(table, store)}
     if params.split_file is not None:
-        parents["splits"] = store.digest(params.split_file)
-    return Recipe("dataset", settings | {"columns": columns}, parents)
+        digests["splits"] = store.digest(params.split_file)
+    return digests

@@ -42,6 +42,17 @@ def training(project: Project, parameters: dict[str, Any]) -> tuple[str, list[ps
     return run, project.workers[-1].tree()
 
 
+def cancel(project: Project, run: str, processes: list[psutil.Process]) -> None:
+    """Cancel a run; its processes have ended in time, and Prefect knows it."""
+    project.prefect("flow-run", "cancel", run)
+    asked = time.monotonic()
+    _, alive = psutil.wait_procs(processes, timeout=2 * CANCEL_SECONDS)
+    took = time.monotonic() - asked
+    assert alive == []
+    assert took < CANCEL_SECONDS
+    wait_until(lambda: project.state(run) == "Cancelled", "the state of the cancelled run", 60)
+
+
 def test_nothing_is_left_and_the_next_run_goes_on(
     project: Project, parameters: dict[str, Any], project_root: Path
 ) -> None:
@@ -55,13 +66,7 @@ def test_nothing_is_left_and_the_next_run_goes_on(
 
     run, processes = training(project, parameters)
     assert len(processes) >= 4, "the flow, the launcher and two ranks"
-    project.prefect("flow-run", "cancel", run)
-    asked = time.monotonic()
-    _, alive = psutil.wait_procs(processes, timeout=2 * CANCEL_SECONDS)
-    took = time.monotonic() - asked
-    assert alive == []
-    assert took < CANCEL_SECONDS
-    wait_until(lambda: project.state(run) == "Cancelled", "the state of the cancelled run", 60)
+    cancel(project, run, processes)
 
     run, processes = training(project, parameters)
     assert "resumed from step-" in log(project)
@@ -111,13 +116,7 @@ def test_a_cancelled_ensemble_saves_what_its_threads_train(
 
     wait_until(lambda: len(members()) == 2, "steps of two members")
     processes = worker.tree()
-    project.prefect("flow-run", "cancel", run)
-    asked = time.monotonic()
-    _, alive = psutil.wait_procs(processes, timeout=2 * CANCEL_SECONDS)
-    took = time.monotonic() - asked
-    assert alive == []
-    assert took < CANCEL_SECONDS
-    wait_until(lambda: project.state(run) == "Cancelled", "the state of the cancelled run", 60)
+    cancel(project, run, processes)
     for member in members():
         failure = read_json(member.failure)
         assert failure is not None

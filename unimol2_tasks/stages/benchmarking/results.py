@@ -29,7 +29,7 @@ from unimol2_tasks.stages.benchmarking.places import (
 )
 from unimol2_tasks.stages.evaluate import JUDGED
 
-_NETWORKS: dict[Start, str] = {"pretrained": "pretrained", "scratch": "from scratch"}
+NETWORKS: dict[Start, str] = {"pretrained": "pretrained", "scratch": "from scratch"}
 """What the result calls them."""
 _IN_UNITS = frozenset({"mae", "rmse"})
 _METRICS = "metrics.json"
@@ -88,7 +88,7 @@ def measured(benchmark: Benchmark, out: Path) -> list[ResultRow]:
 def _by_column(benchmark: Benchmark, task: Task, out: Path) -> dict[str, list[ResultRow]]:
     """The numbers of each label of a task, by the column that they are a part of."""
     places = Places(out, benchmark.name)
-    found = [row for start in _NETWORKS for row in _of_report(benchmark, task, start, places)]
+    found = [row for start in NETWORKS for row in _of_report(benchmark, task, start, places)]
     # Baselines are the same in every report of a task.
     unique = {(row.target, row.method, row.seed, row.metric): row for row in found}.values()
     return {
@@ -141,7 +141,7 @@ def _judged(task: Task, start: Start, places: Places) -> _Judged | None:
         for label, metrics in members.items()
     }
     return _Judged(
-        _NETWORKS[start],
+        NETWORKS[start],
         _read(report / _METRICS),
         values,
         training_seconds(task.name, start, places, manifest),
@@ -188,7 +188,7 @@ def _table(benchmark: Benchmark, out: Path) -> BenchmarkTable:
         for name in task.columns
     ]
     places = Places(out, benchmark.name)
-    networks = tuple(_NETWORKS[start] for start in places.wanted_starts())
+    networks = tuple(NETWORKS[start] for start in places.wanted_starts())
     judged = [
         (row.method, column)
         for task in benchmark.tasks
