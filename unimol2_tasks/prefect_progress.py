@@ -37,7 +37,7 @@ class _Shown:
     pause: float
     artifacts: dict[str, UUID] = field(default_factory=dict)
     again: dict[str, float] = field(default_factory=dict)
-    """By piece of work the monotonic time before which it is not shown again, unless it has finished."""
+    """By piece of work the monotonic time before which it is not shown again."""
     away_until: float = 0.0
     warned: bool = False
 
@@ -57,8 +57,9 @@ class _Shown:
 
     def _is_time(self, progress: Progress) -> bool:
         now = time.monotonic()
+        # Nothing comes after the end by which it could be shown.
         finished = progress.done >= progress.total
-        return now >= self.away_until and (finished or now >= self.again.get(progress.work, now))
+        return finished or now >= max(self.away_until, self.again.get(progress.work, now))
 
     def _tell(self, progress: Progress) -> None:
         percent = 100.0 * progress.done / progress.total

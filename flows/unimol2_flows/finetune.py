@@ -7,6 +7,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from unimol2_flows.inputs import (
     ArtifactPlace,
+    IdColumn,
     LabelColumns,
     LabelledTable,
     Launch,
@@ -25,6 +26,7 @@ from unimol2_tasks.tasks import (
     interruptible_threads,
     join_ensemble,
     prepare_dataset,
+    results_of,
 )
 
 Parallel = Annotated[
@@ -43,6 +45,7 @@ def finetune(
     launch: Launch = None,
     store: ArtifactPlace = None,
     parallel: Parallel = 1,
+    id_column: IdColumn = None,
 ) -> ArtifactRef:
     """Prepare labelled molecules and fine-tune a pretrained model on them.
 
@@ -52,7 +55,7 @@ def finetune(
     """
     params = params if launch is None else launch.apply(params, "finetune")
     pretrained = None if model is None else reference(model, "model", store)
-    dataset = prepare_dataset(table, f"{out}/dataset", params, smiles_column, None, label_columns, store)
+    dataset = prepare_dataset(table, f"{out}/dataset", params, smiles_column, id_column, label_columns, store)
     if not params.finetune.seeds and not params.finetune.cross_validate:
         return finetune_predictor(dataset, pretrained, f"{out}/predictor", params, store)
     in_threads = finetune_on_task_runner.with_options(
@@ -80,11 +83,12 @@ def finetune_on_task_runner(
     """
     trainings = members(params, dataset.uri, store_of(store))
     with interruptible_threads():
-        trained = finetune_predictor.map(
+        training = finetune_predictor.map(
             unmapped(dataset),
             unmapped(model),
             [f"{out}/members/{name}" for name in trainings],
             list(trainings.values()),
             unmapped(store),
-        ).result()
+        )
+        trained = list(results_of(training))
     return join_ensemble(trained, f"{out}/predictor", store)

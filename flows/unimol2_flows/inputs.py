@@ -68,6 +68,10 @@ Parameters = Annotated[
 SmilesColumn = Annotated[
     str | None, asked("SMILES column", "Empty: guessed by its name where that is unambiguous.", min_length=1)
 ]
+IdColumn = Annotated[
+    str | None,
+    asked("ID column", "What rows are called; empty: guessed by its name, else their number.", min_length=1),
+]
 LabelColumns = Annotated[
     list[str] | None, asked("Label columns", "Columns with values to learn; empty: all numeric ones.")
 ]

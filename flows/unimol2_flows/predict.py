@@ -6,6 +6,7 @@ from unimol2_flows.cluster import DaskCluster, beside, task_runner
 from unimol2_flows.inputs import (
     ArtifactPlace,
     Cluster,
+    IdColumn,
     Library,
     OutFile,
     Parameters,
@@ -32,6 +33,7 @@ def predict(
     smiles_column: SmilesColumn = None,
     store: ArtifactPlace = None,
     dask: Cluster = None,
+    id_column: IdColumn = None,
 ) -> ArtifactRef:
     """Predict every row of a table, in its order.
 
@@ -39,9 +41,9 @@ def predict(
     """
     if dask is None:
         ref = reference(predictor, "predictor", store)
-        return predict_table(ref, table, out, params, smiles_column, store)
+        return predict_table(ref, table, out, params, smiles_column, store, id_column)
     shared = predict_on_task_runner.with_options(task_runner=task_runner(dask))
-    return shared(predictor, table, out, params, smiles_column, store, dask.work)
+    return shared(predictor, table, out, params, smiles_column, store, dask.work, id_column)
 
 
 @flow(
@@ -55,6 +57,7 @@ def predict_on_task_runner(
     smiles_column: SmilesColumn = None,
     store: ArtifactPlace = None,
     work: Work = None,
+    id_column: IdColumn = None,
 ) -> ArtifactRef:
     """The same file to the byte; the flow's own task runner prepares the molecules, unit by unit.
 
@@ -64,7 +67,7 @@ def predict_on_task_runner(
     """
     whole = place(out, store)
     ref = reference(predictor, "predictor", store)
-    inputs = stage.PredictInputs(ref.uri, table, smiles_column)
+    inputs = stage.PredictInputs(ref.uri, table, smiles_column, id_column)
     sharing = stage.Sharing(on_task_runner, work or beside(whole))
     with progress_artifacts():
         made = stage.run(params, inputs, whole, store_of(store), sharing)

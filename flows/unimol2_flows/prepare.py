@@ -10,6 +10,7 @@ from unimol2_flows.cluster import DaskCluster, beside, task_runner
 from unimol2_flows.inputs import (
     ArtifactPlace,
     Cluster,
+    IdColumn,
     KeyedOut,
     LabelColumns,
     Out,
@@ -51,6 +52,7 @@ def prepare(
     store: ArtifactPlace = None,
     dask: Cluster = None,
     rev: DataRevision = None,
+    id_column: IdColumn = None,
 ) -> ArtifactRef:
     """Turn a table of molecules into a validated dataset with 3D conformers.
 
@@ -59,12 +61,12 @@ def prepare(
     """
     if (skipped := overtaken()) is not None:
         return skipped  # type: ignore[no-any-return]
-    columns = {"smiles_column": smiles_column, "label_columns": label_columns}
+    columns = {"smiles_column": smiles_column, "id_column": id_column, "label_columns": label_columns}
     out = _keyed(out, params, store, table, rev, **columns)
     if dask is None:
-        return prepare_dataset(table, out, params, smiles_column, None, label_columns, store, rev)
+        return prepare_dataset(table, out, params, smiles_column, id_column, label_columns, store, rev)
     shared = prepare_on_task_runner.with_options(task_runner=task_runner(dask))
-    return shared(table, out, params, smiles_column, label_columns, store, dask.work, rev)
+    return shared(table, out, params, smiles_column, label_columns, store, dask.work, rev, id_column)
 
 
 @flow(
@@ -79,6 +81,7 @@ def prepare_on_task_runner(
     store: ArtifactPlace = None,
     work: Work = None,
     rev: DataRevision = None,
+    id_column: IdColumn = None,
 ) -> ArtifactRef:
     """The same dataset to the byte, its units shared out by the flow's own task runner.
 
@@ -86,7 +89,7 @@ def prepare_on_task_runner(
     again by itself, and a new run goes on with the units that are missing.
     """
     labels = None if label_columns is None else tuple(label_columns)
-    inputs = stage.PrepareInputs(table, smiles_column, None, labels, rev)
+    inputs = stage.PrepareInputs(table, smiles_column, id_column, labels, rev)
     whole = place(out, store)
     unfinished = work or beside(whole)
     with progress_artifacts():

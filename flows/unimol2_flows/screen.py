@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from unimol2_flows.cluster import beside
 from unimol2_flows.inputs import (
     ArtifactPlace,
+    IdColumn,
     Library,
     OutFile,
     Parameters,
@@ -54,7 +55,7 @@ _THIS_MACHINE = Workers()
 
 
 def cancel_shards(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Cancel the runs of a screening's shards when it is cancelled or crashes itself."""
+    """Cancel the runs of a screening's shards when it is cancelled, fails or crashes itself."""
     cancel(flow_run.id)
 
 
@@ -63,6 +64,7 @@ def cancel_shards(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) ->
     flow_run_name="screen {library}",
     result_serializer="json",
     on_cancellation=[cancel_shards],
+    on_failure=[cancel_shards],
     on_crashed=[cancel_shards],
 )
 def screen(
@@ -74,6 +76,7 @@ def screen(
     workers: Sharded = _THIS_MACHINE,
     store: ArtifactPlace = None,
     work: Work = None,
+    id_column: IdColumn = None,
 ) -> ArtifactRef:
     """Predict a library, the work on its molecules sharded over workers.
 
@@ -85,7 +88,7 @@ def screen(
     in_threads = screen_on_task_runner.with_options(
         task_runner=ThreadPoolTaskRunner(max_workers=workers.at_a_time)  # type: ignore[arg-type]
     )
-    return in_threads(predictor, library, out, params, smiles_column, workers, store, work)
+    return in_threads(predictor, library, out, params, smiles_column, workers, store, work, id_column)
 
 
 @flow(
@@ -93,6 +96,7 @@ def screen(
     flow_run_name="screen {library} in shards",
     result_serializer="json",
     on_cancellation=[cancel_shards],
+    on_failure=[cancel_shards],
     on_crashed=[cancel_shards],
 )
 def screen_on_task_runner(
@@ -104,6 +108,7 @@ def screen_on_task_runner(
     workers: Sharded = _THIS_MACHINE,
     store: ArtifactPlace = None,
     work: Work = None,
+    id_column: IdColumn = None,
 ) -> ArtifactRef:
     """The same, its shards submitted to the flow's own task runner.
 
@@ -116,6 +121,7 @@ def screen_on_task_runner(
     sharding = Sharding(
         table=library,
         smiles_column=smiles_column,
+        id_column=id_column,
         unit_rows=params.predict.unit_rows,
         units=workers.units,
         deployment=workers.deployment,
@@ -123,7 +129,7 @@ def screen_on_task_runner(
         tags=tuple(shards_tag(run) for run in (own, above) if run is not None),
         store=store,
     )
-    inputs = stage.PredictInputs(ref.uri, library, smiles_column)
+    inputs = stage.PredictInputs(ref.uri, library, smiles_column, id_column)
     sharing = stage.Sharing(sharding.work_on, work or beside(whole))
     with progress_artifacts(), interruptible_threads():
         made = stage.run(params, inputs, whole, store_of(store), sharing)

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from unimol2_flows.inputs import (
     ArtifactPlace,
+    IdColumn,
     LabelColumns,
     LabelledTable,
     Launch,
@@ -47,6 +48,7 @@ def search(
     label_columns: LabelColumns = None,
     launch: Launch = None,
     store: ArtifactPlace = None,
+    id_column: IdColumn = None,
 ) -> SearchResult:
     """Prepare labelled molecules, fine-tune with many parameters, and keep the best predictor.
 
@@ -56,7 +58,7 @@ def search(
     """
     params = params if launch is None else launch.apply(params, "finetune")
     pretrained = None if model is None else reference(model, "model", store)
-    dataset = prepare_dataset(table, f"{out}/dataset", params, smiles_column, None, label_columns, store)
+    dataset = prepare_dataset(table, f"{out}/dataset", params, smiles_column, id_column, label_columns, store)
     in_threads = search_on_task_runner.with_options(
         task_runner=ThreadPoolTaskRunner(max_workers=params.search.parallel)  # type: ignore[arg-type]
     )

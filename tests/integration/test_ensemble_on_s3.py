@@ -42,7 +42,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seeds
 
 
-def test_members_wait_beside_the_ensemble_and_are_removed_at_the_end(
+def test_members_wait_beside_the_ensemble_and_stay_as_the_artifacts_that_they_are(
     s3_environment: str, trained: list[int]
 ) -> None:
     store = Store()
@@ -57,4 +57,5 @@ def test_members_wait_beside_the_ensemble_and_are_removed_at_the_end(
     assert trained == [0, 1, 2, 2]
     assert (store.fetch(ref.uri).path / "weights").read_text() == "0 1 2"
     open_s3(store.s3).invalidate_cache()
-    assert open_s3(store.s3).find(f"{out}-members") == []
+    kept = open_s3(store.s3).find(f"{out}-members")
+    assert {key.split("/seed-")[1][0] for key in kept} == {"0", "1", "2"}

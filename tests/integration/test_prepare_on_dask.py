@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, ArtifactFilterType
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterKey,
+    ArtifactFilterType,
+)
 
 from unimol2_flows.prepare import DaskCluster, prepare, prepare_on_task_runner
 from unimol2_tasks.artifacts.manifest import ArtifactRef
@@ -32,13 +37,17 @@ def test_a_dask_cluster_gives_the_same_bytes(
 def test_any_task_runner_works_on_units(
     tmp_path: Path, tiny_table: Path, tiny_dataset: ArtifactRef, params: Params
 ) -> None:
-    ref = prepare_on_task_runner(str(tiny_table), str(tmp_path / "dataset"), params)
+    state = prepare_on_task_runner(str(tiny_table), str(tmp_path / "dataset"), params, return_state=True)
+    ref = state.result()
     assert ref.digest == tiny_dataset.digest
     with get_client(sync_client=True) as client:
         of_dataset = ArtifactFilter(key=ArtifactFilterKey(any_=["unimol2-data-card", "unimol2-statistics"]))
         artifacts = client.read_artifacts(artifact_filter=of_dataset)
         bars = client.read_artifacts(
-            artifact_filter=ArtifactFilter(type=ArtifactFilterType(any_=["progress"]))
+            artifact_filter=ArtifactFilter(
+                type=ArtifactFilterType(any_=["progress"]),
+                flow_run_id=ArtifactFilterFlowRunId(any_=[state.state_details.flow_run_id]),
+            )
         )
     shown = {(artifact.key, artifact.description) for artifact in artifacts}
     assert ("unimol2-data-card", ref.uri) in shown

@@ -102,3 +102,14 @@ def test_an_artifact_that_was_deleted_is_made_anew_and_no_other(server: Server) 
             server.seconds += 100
             report("pretrain", 1, 10)
         assert len(server.shown) == 2
+
+
+def test_the_end_is_shown_though_the_server_was_away_a_moment_ago(server: Server) -> None:
+    with progress_artifacts():
+        report("pretrain", 1, 10)
+        server.failure = httpx.ReadTimeout("timed out", request=REQUEST)
+        server.seconds += 2
+        report("pretrain", 9, 10)
+        server.failure = None
+        report("pretrain", 10, 10)
+    assert list(server.shown.values()) == [100.0]

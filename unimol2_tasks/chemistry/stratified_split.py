@@ -69,8 +69,10 @@ def stratified_split(
     mixed = np.concatenate([rng.permutation(stratum) for stratum in strata])
     for part, wanted in ((TEST, test), (VALID, valid)):
         free = mixed[parts[mixed] == TRAIN]
-        # Evenly spaced: every stratum gives its share, and the roundings of the shares do not add up.
-        reached = np.arange(1, len(free) + 1) * wanted // max(1, len(free))
+        size = max(1, len(free))
+        # Evenly spaced: every stratum gives its share, and the roundings of the shares do not add up. From a
+        # random start: else it would be the highest of every interval.
+        reached = (np.arange(1, len(free) + 1) * wanted + rng.integers(size)) // size
         parts[free[np.diff(reached, prepend=0) > 0]] = part
     return parts
 

@@ -24,7 +24,7 @@ def search(
     params: ParamsOption = None,
     assignments: SetOption = None,
 ) -> None:
-    """Search for the parameters of fine-tuning that give the lowest validation loss.
+    """Search for the parameters of fine-tuning that do best on validation, by finetune.best_by.
 
     Which keys of finetune take which values stands in the section search of the parameters: a list of choices
     or {low, high, log, step} for each key; by default the paper's grid, of which 20 combinations are tried.

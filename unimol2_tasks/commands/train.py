@@ -37,7 +37,7 @@ def finetune(
     params: ParamsOption = None,
     assignments: SetOption = None,
 ) -> None:
-    """Fine-tune a model on a labelled dataset; keeps the weights with the lowest validation loss."""
+    """Fine-tune a model on a labelled dataset; keeps the weights that do best on validation."""
     from unimol2_tasks.stages import finetune as stage
 
     settings = read_params(params, assignments)

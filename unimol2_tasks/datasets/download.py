@@ -51,6 +51,8 @@ def get_source_files(
 ) -> Path:
     """Download a data set as `get_dataset` does, but make no molecules of published geometries.
 
+    Another download of it is waited for.
+
     Returns:
         The folder with its files.
 
@@ -58,19 +60,23 @@ def get_source_files(
         UserError: As `get_dataset`.
         DownloadFailed: As `get_dataset`.
     """
-    with _downloaded(find_dataset(name), folder, mirror, patience) as home:
+    with _downloaded(find_dataset(name), folder, mirror, patience, lock_timeout=-1) as home:
         return home
 
 
 @contextmanager
 def _downloaded(
-    dataset: PublicDataset, folder: Path, mirror: str | None, patience: Patience | None
+    dataset: PublicDataset,
+    folder: Path,
+    mirror: str | None,
+    patience: Patience | None,
+    lock_timeout: float = 0,
 ) -> Iterator[Path]:
     """The folder with a data set's files, which nobody else writes to meanwhile."""
     home = folder / dataset.name
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with FileLock(home / ".lock", timeout=0):
+        with FileLock(home / ".lock", timeout=lock_timeout):
             _get_files(dataset, home, mirror, patience or Patience())
             yield home
     except Timeout:

@@ -85,7 +85,8 @@ class FinetuneParams(TrainingParams):
     best_by: BestBy = Field(
         "loss",
         description="Figure of the validation molecules by which the network is kept, patience counts and a "
-        "search compares; of several labels the mean.",
+        "search compares; of several labels the mean, errors in their own units: labels of different units "
+        "are best compared by loss.",
     )
     patience: int = Field(0, ge=0, description="Validations without improvement before stopping; 0: never.")
 

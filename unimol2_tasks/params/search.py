@@ -89,7 +89,7 @@ class SearchParams(Section):
     seed: int = Field(0, ge=0, description="Seeds the proposals.")
     seeds: tuple[int, ...] = Field(
         (),
-        description="Seeds of every trial, whose validation losses are averaged; empty: as finetune says.",
+        description="Seeds of every trial, whose validations are averaged; empty: as finetune says.",
     )
     space: dict[str, Dimension] = Field(
         dict(PAPER_GRID),

@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,18 +87,34 @@ def run(
     with Workspace(str(places.tables), store).alone():
         places.want(inputs.starts)
     problems: list[UserError | TrainingFailed] = []
+    trainings: list[_Training] = []
     for task in benchmark.tasks:
-        try:
+        with _others_go_on(f"{benchmark.name}, {task.name}", problems):
             dataset = _prepare(benchmark, task.table, settings[task.name], inputs, places, store)
             for start in inputs.starts:
-                _train_and_judge(task, start, inputs, settings[task.name], dataset, places, store)
-        except (UserError, TrainingFailed) as problem:
-            if was_stopped(problem):
-                raise
-            _LOGGER.error("%s, %s: %s", benchmark.name, task.name, problem)
-            problems.append(problem)
+                sources = finetune.FinetuneInputs(
+                    dataset.uri, inputs.model if start == "pretrained" else None
+                )
+                trainings.append(_Training(task, start, sources, settings[task.name], places, store))
+    for training in trainings:
+        training.refuse_others()
+    for training in trainings:
+        with _others_go_on(training.name, problems):
+            training.run()
     if problems:
         raise problems[0]
+
+
+@contextmanager
+def _others_go_on(name: str, problems: list[UserError | TrainingFailed]) -> Iterator[None]:
+    """Take note of what one of several cannot do; what somebody stopped stops all."""
+    try:
+        yield
+    except (UserError, TrainingFailed) as problem:
+        if was_stopped(problem):
+            raise
+        _LOGGER.error("%s: %s", name, problem)
+        problems.append(problem)
 
 
 def definition(benchmark: Benchmark, task: Task) -> list[str]:
@@ -139,39 +156,51 @@ def _files(table: MoleculeTable, inputs: BenchmarkInputs, places: Places) -> Sou
     return local_files(table.source, inputs.data, names, places.tables)
 
 
-def _train_and_judge(
-    task: Task,
-    start: Start,
-    inputs: BenchmarkInputs,
-    params: Params,
-    dataset: ArtifactRef,
-    places: Places,
-    store: Store,
-) -> None:
-    model = inputs.model if start == "pretrained" else None
-    _LOGGER.info("%s, %s: fine-tuning (%s)", places.benchmark, task.name, start)
-    predictor = _train(task, start, finetune.FinetuneInputs(dataset.uri, model), params, places, store)
-    judged = evaluate.EvaluateInputs(predictor.uri, dataset.uri)
-    evaluate.run(params, judged, str(places.report(task.name, start)), store)
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """A network of a task, from one of the starts."""
 
+    task: Task
+    start: Start
+    sources: finetune.FinetuneInputs
+    params: Params
+    places: Places
+    store: Store
 
-def _train(
-    task: Task, start: Start, sources: finetune.FinetuneInputs, params: Params, places: Places, store: Store
-) -> ArtifactRef:
-    """The predictor of all seeds; each training stays an artifact, which knows how long it took."""
-    out = str(places.predictor(task.name, start))
-    trainings = finetune.members(params, sources.dataset, store)
-    if "" in trainings:
-        return finetune.run(params, sources, out, store)
-    # Before a seed is trained: a predictor of other seeds or parameters is refused now, not hours later.
-    found = store.find(finetune.recipe_of(params, sources, store), out)
-    if found is not None:
-        return found
-    trained = [
-        finetune.run(member, sources, str(places.member(task.name, start, name)), store).uri
-        for name, member in trainings.items()
-    ]
-    return ensemble.run(trained, out, store)
+    @property
+    def name(self) -> str:
+        return f"{self.places.benchmark}, {self.task.name} ({self.start})"
+
+    @property
+    def _out(self) -> str:
+        return str(self.places.predictor(self.task.name, self.start))
+
+    def refuse_others(self) -> None:
+        """Raises: ArtifactError: A predictor of other seeds or parameters is there."""
+        self._found()
+
+    def run(self) -> None:
+        """Train all seeds, and judge them."""
+        _LOGGER.info("%s: fine-tuning", self.name)
+        predictor = self._found() or self._train()
+        judged = evaluate.EvaluateInputs(predictor.uri, self.sources.dataset)
+        evaluate.run(self.params, judged, str(self.places.report(self.task.name, self.start)), self.store)
+
+    def _found(self) -> ArtifactRef | None:
+        return self.store.find(finetune.recipe_of(self.params, self.sources, self.store), self._out)
+
+    def _train(self) -> ArtifactRef:
+        """The predictor of all seeds; each training stays an artifact, which knows how long it took."""
+        trainings = finetune.members(self.params, self.sources.dataset, self.store)
+        if "" in trainings:
+            return finetune.run(self.params, self.sources, self._out, self.store)
+        trained = [
+            finetune.run(
+                member, self.sources, str(self.places.member(self.task.name, self.start, name)), self.store
+            ).uri
+            for name, member in trainings.items()
+        ]
+        return ensemble.run(trained, self._out, self.store)
 
 
 def _network_of(model: str, store: Store) -> list[str]:

@@ -28,11 +28,12 @@ class FinetuneInputs:
 
 
 def run(params: Params, inputs: FinetuneInputs, out: str, store: Store = Store()) -> ArtifactRef:
-    """Fine-tune a network, or one per seed and fold, and keep the weights with the lowest validation loss.
+    """Fine-tune a network, or one per seed and fold, and keep the weights that do best on validation.
 
     Members of an ensemble are predictors of their own until they are joined. They lie in the work folder,
-    or for an `out` on S3 below `<out>-members/`; a run that is started again trains only those that are not
-    there, with whatever ranks and alike (`training.continuation.MOVES_WORK`) the others were trained.
+    or for an `out` on S3 below `<out>-members/`, where they stay; a run that is started again trains only
+    those that are not there, with whatever ranks and alike (`training.continuation.MOVES_WORK`) the others
+    were trained.
 
     Raises:
         UserError: Dataset or model is missing or damaged, or a wanted label or fold is not there.
@@ -53,7 +54,9 @@ def run(params: Params, inputs: FinetuneInputs, out: str, store: Store = Store()
             trained.append(sources.train(_as_made(member, place, store), place, store).uri)
         progress.report("members", len(trainings), len(trainings))
         ref = ensemble.run(trained, out, store)
-    Workspace(folder, store).remove()
+    # On S3 they are artifacts of a bucket whose policy leaves their removal to administrators.
+    if not is_s3(out):
+        Workspace(folder, store).remove()
     return ref
 
 

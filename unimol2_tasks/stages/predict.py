@@ -28,6 +28,7 @@ from unimol2_tasks.stages.prediction.embedding_columns import (
 from unimol2_tasks.stages.prediction.inputs import PredictInputs
 from unimol2_tasks.stages.prediction.passes import OutputColumns, PredictionPasses
 from unimol2_tasks.stages.preparation.units import WorkOn, work_here
+from unimol2_tasks.stages.prepare import of_molecules
 from unimol2_tasks.training.job import Job
 from unimol2_tasks.training.network import TARGETS, read_targets
 
@@ -114,8 +115,7 @@ def run_embed(
     refuse_what_cannot_embed(model)
     learnt = (model.path / TARGETS).is_file()
     prepare = read_targets(model.path).prepare if learnt else params.prepare
-    prepared = prepare.model_dump(mode="json", exclude={"workers", "unit_rows"})
-    settings = {"prepare": prepared, "atoms": atoms, **inputs.columns}
+    settings = {"prepare": of_molecules(prepare), "atoms": atoms, **inputs.columns}
     columns = AtomColumns if atoms else MoleculeColumns
     return _Prediction(
         recipe=Recipe("embeddings", settings, _parents(model, inputs, store)),

@@ -169,6 +169,11 @@ def determining(params: PrepareParams) -> dict[str, Any]:
     return params.model_dump(mode="json", exclude={"workers", "unit_rows", "split_file"})
 
 
+def of_molecules(params: PrepareParams) -> dict[str, Any]:
+    """Of those the ones that make a molecule what it is, and not a table's splits."""
+    return {key: value for key, value in determining(params).items() if key not in _SPLIT_SETTINGS}
+
+
 def files_read(params: PrepareParams, table: str, store: Store) -> dict[str, str]:
     """Digests of the table and of the file of splits, if there is one, by the names of these parents.
 

@@ -1,13 +1,14 @@
 """The Prefect tasks: thin doors to the stages, for flows of ours and of others.
 
-Each takes and returns small JSON (`ArtifactRef`: kind, address, digest), never a tensor or a table; each
-is cached by the digests of its inputs, its parameters and the version of the code.
+Those that make an artifact take and return small JSON (`ArtifactRef`: kind, address, digest), never a tensor
+or a table, and are cached by the digests of their inputs, their parameters and the version of the code.
 """
 
 from unimol2_tasks.tasks.evaluate import evaluate_predictor
 from unimol2_tasks.tasks.predict import embed_table, predict_table, record_predictions
 from unimol2_tasks.tasks.prepare import on_task_runner, prepare_dataset, prepare_unit, record_dataset
 from unimol2_tasks.tasks.reproduce import push_to_remote, reproduce_stage
+from unimol2_tasks.tasks.results import results_of
 from unimol2_tasks.tasks.scaling import fit_scaling_law, report_scaling_study
 from unimol2_tasks.tasks.search import (
     record_search,
@@ -36,6 +37,7 @@ __all__ = [
     "record_search",
     "report_scaling_study",
     "reproduce_stage",
+    "results_of",
     "search_hyperparameters",
     "train_trial",
     "trials_on_task_runner",

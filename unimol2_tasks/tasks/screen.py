@@ -17,7 +17,8 @@ from unimol2_tasks.stages.prediction.units import PredictUnit
 from unimol2_tasks.stages.preparation.units import Unit
 from unimol2_tasks.tasks import shard_runs
 from unimol2_tasks.tasks.options import REPEATED
-from unimol2_tasks.tasks.shards import Shard, fingerprint, prepare_shard
+from unimol2_tasks.tasks.results import results_of
+from unimol2_tasks.tasks.shards import Shard, fingerprint, prepare_shard, refuse_when_unwanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Sharding:
     Attributes:
         table: The library.
         smiles_column: None: guessed by its name.
+        id_column: The same.
         unit_rows: Rows per unit.
         units: Units per shard.
         deployment: Of `unimol2_flows.screen.screen_shard`, as `flow/deployment`; None: tasks of this flow.
@@ -37,6 +39,7 @@ class Sharding:
 
     table: str
     smiles_column: str | None
+    id_column: str | None
     unit_rows: int
     units: int
     deployment: str | None
@@ -47,17 +50,15 @@ class Sharding:
     def work_on(self, units: Iterable[Unit]) -> Iterator[Unit]:
         """Work on units shard by shard, wherever the flow's task runner says; in their order."""
         pending = iter(units)
-        waiting: list[tuple[tuple[Unit, ...], PrefectFuture[None]]] = []
-        while shard := tuple(islice(pending, self.units)):
-            waiting.append((shard, self._submit(shard)))
-        for shard, future in waiting:
-            future.result()
+        shards = list(iter(lambda: tuple(islice(pending, self.units)), ()))
+        for shard, _ in zip(shards, results_of([self._submit(shard) for shard in shards]), strict=True):
             yield from shard
 
     def _submit(self, units: Sequence[Unit]) -> PrefectFuture[None]:
         shard = Shard(
             table=absolute(self.table),
             smiles_column=self.smiles_column,
+            id_column=self.id_column,
             unit_rows=self.unit_rows,
             units={unit.number: fingerprint(unit.rows) for unit in units if isinstance(unit, PredictUnit)},
             workspace=absolute(units[0].workspace.uri),
@@ -87,8 +88,9 @@ def run_shard(
     Raises:
         LostWorker: The run crashed or was cancelled, or did not end within `hours`.
         UserError: The run failed, or `store` is not a saved block.
-        RuntimeError: The screening was interrupted, and the run with it.
+        RuntimeError: The screening was interrupted, and the run with it, or another shard has failed.
     """
+    refuse_when_unwanted(shard)
     parameters = {"shard": shard.model_dump(mode="json"), "store": saved(store)}
     shard_runs.follow(shard_runs.start(deployment, shard.name, parameters, tags), hours)
 

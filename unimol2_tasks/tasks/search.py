@@ -17,6 +17,7 @@ from unimol2_tasks.task_cache import remembered
 from unimol2_tasks.tasks.artifacts import address, address_of, fetch
 from unimol2_tasks.tasks.assets import materialised
 from unimol2_tasks.tasks.options import REPEATED, STEP
+from unimol2_tasks.tasks.results import results_of
 from unimol2_tasks.tasks.shown import show_page
 from unimol2_tasks.tasks.training_slot import training_slot
 
@@ -78,8 +79,7 @@ def trials_on_task_runner(trials: Sequence[Trial]) -> Iterator[Trial]:
 
     Trials in threads end with the flow where it works inside `interruptible_threads()`.
     """
-    for trial, future in zip(trials, train_trial.map(trials), strict=True):
-        future.result()
+    for trial, _ in zip(trials, results_of(train_trial.map(trials)), strict=True):
         yield trial
 
 

@@ -1,9 +1,13 @@
 """Runs of a deployment that work on the shards of a screening: started once, followed, cancelled with it."""
 
+import hashlib
+import json
 import time
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -37,9 +41,10 @@ def start(deployment: str, name: str, parameters: dict[str, Any], tags: tuple[st
     Args:
         deployment: `flow/deployment`.
         name: Of the shard, and of its run.
-        parameters: Of the run.
+        parameters: Of the run, as plain JSON; a run with others is another.
         tags: Of the screening; the first is no other screening's.
     """
+    work = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:16]
     # Typed as sync or async by Prefect; in a synchronous task it is the run.
     run: Any = run_deployment(
         deployment,
@@ -48,7 +53,7 @@ def start(deployment: str, name: str, parameters: dict[str, Any], tags: tuple[st
         timeout=0,
         tags=["unimol2", *tags],
         # The server gives the run that has this key; one that was lost must not be it.
-        idempotency_key=f"{tags[0]} {name} {_lost(tags[0], name)}",
+        idempotency_key=f"{tags[0]} {name} {work} {_lost(tags[0], name)}",
     )
     found: FlowRun = run
     return found
@@ -70,7 +75,9 @@ def follow(run: FlowRun, hours: float | None) -> None:
                 client.set_flow_run_state(run.id, Cancelling())
                 break
             time.sleep(_POLL_SECONDS)
-            run = client.read_flow_run(run.id)
+            # Its worker goes on without the server, and so does the wait.
+            with suppress(httpx.TransportError):
+                run = client.read_flow_run(run.id)
     _refuse_unfinished(run)
 
 

@@ -23,6 +23,7 @@ from unimol2_tasks.params import PrepareParams
 from unimol2_tasks.stages.prediction.units import PredictUnit, rows_name
 from unimol2_tasks.stages.preparation.units import Unit, work_here
 from unimol2_tasks.tasks.options import REPEATED
+from unimol2_tasks.training.interruption import may_begin
 
 Rows = tuple[InputRow | Reject, ...]
 
@@ -34,6 +35,7 @@ class Shard(BaseModel):
 
     table: str
     smiles_column: str | None
+    id_column: str | None
     unit_rows: int
     units: dict[int, str]
     """Number and fingerprint of the rows of each, in order."""
@@ -61,10 +63,18 @@ def prepare_shard(shard: Shard, store: ArtifactStore | None = None) -> None:
 
     Raises:
         UserError: The table cannot be read, or was changed since the screening began.
+        RuntimeError: Another shard of this process has failed.
     """
+    refuse_when_unwanted(shard)
     workspace = Workspace(shard.workspace, store_of(store))
     for _ in work_here(pending_units(shard, workspace), shard.prepare.workers):
         pass
+
+
+def refuse_when_unwanted(shard: Shard) -> None:
+    """Raises: RuntimeError: The screening was interrupted, or another of its shards has failed."""
+    if not may_begin():
+        raise RuntimeError(f"{shard.name}: not begun, for the screening has been ended")
 
 
 def pending_units(shard: Shard, workspace: Workspace) -> Iterator[Unit]:
@@ -74,7 +84,7 @@ def pending_units(shard: Shard, workspace: Workspace) -> Iterator[Unit]:
         UserError: The table cannot be read, or its rows are not those of the shard.
     """
     finished = workspace.finished()
-    choice = ColumnChoice(smiles=shard.smiles_column, labels=())
+    choice = ColumnChoice(smiles=shard.smiles_column, id=shard.id_column, labels=())
     remaining = read_table(shard.table, choice, workspace.store).rows()
     position = 0
     for number, expected in shard.units.items():

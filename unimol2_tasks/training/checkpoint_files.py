@@ -30,7 +30,7 @@ class CheckpointManifest(BaseModel):
     precision: str
     """fp32, bf16 or fp16."""
     best_step: int = -1
-    """The step of the lowest validation loss until then; -1: none."""
+    """The step of the best validation until then; -1: none."""
     files: tuple[FileEntry, ...] = ()
 
     def text(self) -> str:

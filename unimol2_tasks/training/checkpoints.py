@@ -76,7 +76,7 @@ class Checkpoints:
             engine: The DeepSpeed engine.
             step: Optimiser steps taken.
             state: What the loop must know again, as plain JSON values; the same on all ranks.
-            best_step: The step with the lowest validation loss; its checkpoint is kept.
+            best_step: The step of the best validation; its checkpoint is kept.
             ema: The averaged fp32 weights by name, in CPU memory that nobody changes afterwards; the first
                 rank's are saved.
 

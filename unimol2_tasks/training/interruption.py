@@ -9,8 +9,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 
-_stops: ContextVar[tuple[threading.Event, ...]] = ContextVar("stops", default=())
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    stopped: threading.Event = field(default_factory=threading.Event)
+    closed: threading.Event = field(default_factory=threading.Event)
+
+
+_blocks: ContextVar[tuple[_Block, ...]] = ContextVar("blocks", default=())
 
 
 @contextmanager
@@ -19,21 +27,32 @@ def interruptible_threads() -> Iterator[None]:
 
     An interruption is what is no `Exception`: Ctrl-C, SIGTERM, Prefect's cancel, a flow that is suspended.
     After an ordinary error the others come to their own end. The block does not wait for the threads; whoever
-    started them does, such as Prefect's task runner.
+    started them does: `tasks.results_of`, or when the block is left Prefect's task runner.
     """
-    stop = threading.Event()
-    token = _stops.set((*_stops.get(), stop))
+    block = _Block()
+    token = _blocks.set((*_blocks.get(), block))
     try:
         yield
     except Exception:
         raise
     except BaseException:
-        stop.set()
+        block.stopped.set()
         raise
     finally:
-        _stops.reset(token)
+        _blocks.reset(token)
+
+
+def begin_no_more() -> None:
+    """Have nothing begin that threads were given inside the innermost block; what has begun goes on."""
+    for block in _blocks.get()[-1:]:
+        block.closed.set()
 
 
 def interrupted() -> bool:
     """Whether one of the blocks was interrupted in which this thread got its work."""
-    return any(stop.is_set() for stop in _stops.get())
+    return any(block.stopped.is_set() for block in _blocks.get())
+
+
+def may_begin() -> bool:
+    """Whether this thread's work is still wanted."""
+    return not any(block.stopped.is_set() or block.closed.is_set() for block in _blocks.get())

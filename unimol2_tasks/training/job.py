@@ -98,7 +98,7 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """The weights with the lowest validation loss so far."""
+        """The weights that have done best on validation."""
         return self.path / "best.safetensors"
 
     @property

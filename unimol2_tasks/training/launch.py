@@ -124,7 +124,9 @@ def _explain_signals(run: RunFolder, error: "ChildFailedError") -> None:
     }
     ended = [f"rank {rank} by {sent.name}" for rank, sent in signals.items() if sent != signal.SIGTERM]
     if ended:
-        write_json(run.failure, {"reason": "crash", "message": f"ended from outside: {', '.join(ended)}"})
+        said = "" if failure is None else f"; before that a rank said: {failure['message']}"
+        message = f"ended from outside: {', '.join(ended)}{said}"
+        write_json(run.failure, {"reason": "crash", "message": message})
 
 
 def _serve_from_afar(run: RunFolder) -> None:

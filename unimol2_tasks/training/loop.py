@@ -212,7 +212,7 @@ class Loop:
                 self._stop(curve, checkpoints)
             _refuse_divergence(step, metrics)
             curve.add(step, metrics)
-            best = self.state.judge(judgement(metrics, self.plan.best_by))
+            best = self.state.judge(judgement(metrics, self.plan.best_by), metrics["valid/loss"])
             if best:
                 self.on_best()
         if best:

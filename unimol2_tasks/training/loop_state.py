@@ -13,6 +13,8 @@ class LoopState:
     """Steps taken, skipped ones included."""
     best: float = math.inf
     """The lowest `judgement` of a validation."""
+    best_loss: float = math.inf
+    """Of that validation: the lowest of equally good ones."""
     best_step: int = -1
     stale: int = 0
     """Validations since the best one."""
@@ -25,18 +27,25 @@ class LoopState:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; infinity, which JSON lacks, becomes None."""
-        return {**asdict(self), "best": None if math.isinf(self.best) else self.best}
+        best = {name: None if math.isinf(value) else value for name, value in self._bests().items()}
+        return {**asdict(self), **best}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "LoopState":
         """What `to_json` gave."""
-        best = value["best"]
-        return cls(**{**value, "best": math.inf if best is None else best})
+        best = {name: math.inf if value[name] is None else value[name] for name in cls()._bests()}
+        return cls(**{**value, **best})
 
-    def judge(self, worth: float) -> bool:
-        """Take note of what a validation is worth; returns whether it is the best so far."""
-        if worth < self.best:
-            self.best, self.best_step, self.stale = worth, self.step, 0
+    def _bests(self) -> dict[str, float]:
+        return {"best": self.best, "best_loss": self.best_loss}
+
+    def judge(self, worth: float, loss: float) -> bool:
+        """Take note of what a validation is worth; returns whether it is the best so far.
+
+        Between equals, of which accuracy and ROC AUC of few molecules have many, the loss decides.
+        """
+        if (worth, loss) < (self.best, self.best_loss):
+            self.best, self.best_loss, self.best_step, self.stale = worth, loss, self.step, 0
             return True
         self.stale += 1
         return False

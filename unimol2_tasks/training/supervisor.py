@@ -17,7 +17,7 @@ from typing import Any
 from unimol2_tasks import progress
 from unimol2_tasks.errors import TrainingDiverged, TrainingFailed, UserError
 from unimol2_tasks.params import SupervisionParams
-from unimol2_tasks.training.interruption import interrupted
+from unimol2_tasks.training.interruption import interrupted, may_begin
 from unimol2_tasks.training.job import Job, RunFolder, read_json
 from unimol2_tasks.training.launchers.choice import launcher_for
 from unimol2_tasks.training.launchers.launcher import Launch, Launcher
@@ -55,10 +55,10 @@ def supervise(job: Job, run: RunFolder, ranks: int, threads: int | None = None) 
     with _sole_owner(run):
         if run.result.is_dir():
             return
+        if not may_begin():
+            raise TrainingFailed(f"{job.kind} was stopped before it was launched", "stopped")
         launcher, failures, furthest = launcher_for(job), 0, -1
         while True:
-            if interrupted():
-                raise TrainingFailed(f"{job.kind} was stopped before it was launched", "stopped")
             attempt = _Attempt(job, run, launcher, ranks, threads)
             try:
                 reason = attempt.run_to_end()

@@ -52,7 +52,9 @@ def _run(job: Job, run: RunFolder, stop: StopRequest) -> None:
 
     try:
         _run_kind(job, run, stop)
-    except Stopped:
+    except Stopped as stopped:
+        # Said first: what happens to some while all leave is not the reason.
+        _explain(run, stopped)
         # Not a failure of one rank: all of them stop together.
         leave_distributed()
         raise

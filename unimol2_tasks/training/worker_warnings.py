@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _LOGGER = logging.getLogger(__name__)
-# As `worker.main` has them written.
-_WARNING = re.compile(r"^\S+ \S+ WARNING unimol2_tasks[\w.]*: (.+)$", re.MULTILINE)
+# As `worker.main` has them written, behind the number that `srun --label` gives a node.
+_WARNING = re.compile(r"^(?: *\d+: )?\S+ \S+ WARNING unimol2_tasks[\w.]*: (.+)$", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -32,8 +32,8 @@ class WorkerWarnings:
         with self.log.open("rb") as stream:
             stream.seek(self._position)
             # A line that is being written waits for its end.
-            content = stream.read().rpartition(b"\n")[0]
-        self._position += len(content)
+            content, newline, _ = stream.read().rpartition(b"\n")
+        self._position += len(content + newline)
         for message in _WARNING.findall(content.decode(errors="replace")):
             if message not in self._told:
                 self._told.add(message)

@@ -66,6 +66,24 @@ def test_sizes_are_the_wanted_ones_and_every_stratum_gives_its_share(
         assert abs(valids - (len(stratum) - tests) * valid / (count - test)) < 1
 
 
+@pytest.mark.parametrize(("count", "fractions"), [(10, (0.1, 0.1)), (57, (0.1, 0.1)), (100, (0.05, 0.05))])
+def test_no_place_in_the_order_is_held_out_more_often_than_another(
+    count: int, fractions: tuple[float, float]
+) -> None:
+    draws = 300
+    order, valid_fraction, test_fraction = np.arange(count), *fractions
+    parts = np.stack(
+        [
+            stratified_split(order, count, valid_fraction, test_fraction, np.random.default_rng(seed))
+            for seed in range(draws)
+        ]
+    )
+    for part in (TEST, VALID):
+        ranks = np.nonzero(parts == part)[1] / (count - 1)
+        # Of uniform draws the mean scatters by 0.29 / √n.
+        assert abs(ranks.mean() - 0.5) < 4 * 0.29 / math.sqrt(draws)
+
+
 def test_a_rare_class_is_in_every_part() -> None:
     classes = np.zeros(500)
     classes[::10] = 1

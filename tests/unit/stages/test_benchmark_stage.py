@@ -84,7 +84,8 @@ def test_another_choice_of_rows_is_refused_and_the_table_stays_that_of_the_datas
     benchmark: Benchmark, places: Places, tiny_table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prepare, "run", prepared)
-    monkeypatch.setattr(stage, "_train_and_judge", lambda *_: None)
+    monkeypatch.setattr(stage._Training, "refuse_others", lambda _: None)
+    monkeypatch.setattr(stage._Training, "run", lambda _: None)
     run(benchmark, places, tiny_table.parent, 20)
     table = places.table("all").with_suffix(".csv")
     before = table.read_bytes()
@@ -99,7 +100,8 @@ def test_a_subset_of_all_rows_is_the_whole_table(
     benchmark: Benchmark, places: Places, tiny_table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prepare, "run", prepared)
-    monkeypatch.setattr(stage, "_train_and_judge", lambda *_: None)
+    monkeypatch.setattr(stage._Training, "refuse_others", lambda _: None)
+    monkeypatch.setattr(stage._Training, "run", lambda _: None)
     run(benchmark, places, tiny_table.parent, None)
     run(benchmark, places, tiny_table.parent, 1000)
     with pytest.raises(UserError, match="was made with --subset 1000"):
@@ -117,3 +119,18 @@ def test_other_seeds_than_those_of_the_predictor_are_refused_before_one_is_train
     publish("predictor", str(places.predictor("mass", "scratch")))
     with pytest.raises(UserError, match="holds a predictor made from other inputs, parameters or code"):
         run(benchmark, places, tiny_table.parent, None, "finetune.seeds=[0,3]")
+
+
+def test_a_predictor_of_other_seeds_is_refused_before_another_task_trains(
+    benchmark: Benchmark, places: Places, tiny_table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*_: object) -> None:
+        raise AssertionError("trains for hours")
+
+    first = benchmark.tasks[0].model_copy(update={"name": "first"})
+    both = benchmark.model_copy(update={"tasks": (first, *benchmark.tasks)})
+    monkeypatch.setattr(prepare, "run", prepared)
+    monkeypatch.setattr(finetune, "run", train)
+    publish("predictor", str(places.predictor("mass", "scratch")))
+    with pytest.raises(UserError, match="mass/scratch: holds a predictor made from other inputs"):
+        run(both, places, tiny_table.parent, None)

@@ -11,7 +11,7 @@ from unimol2_tasks.errors import ArtifactError, TableError, UserError
 from unimol2_tasks.params import PrepareParams
 from unimol2_tasks.progress import Progress, listen
 from unimol2_tasks.stages.preparation.units import Unit, work_here
-from unimol2_tasks.stages.prepare import PrepareInputs, run
+from unimol2_tasks.stages.prepare import PrepareInputs, of_molecules, run
 
 PARAMS = PrepareParams(conformers=1, workers=1, shard_rows=4, valid_fraction=0.2, test_fraction=0.2)
 TABLE = """name,smiles,logS
@@ -209,3 +209,9 @@ def test_a_molecule_without_a_structure_is_rejected_not_invented(tmp_path: Path)
         )
     ]
     assert len(open_dataset(tmp_path / "dataset")) == 1
+
+
+def test_splits_are_of_the_table_and_conformers_of_the_molecule() -> None:
+    other_splits = PrepareParams(split="file", folds=5, shard_rows=7, unit_rows=3, split_file="splits.csv")
+    assert of_molecules(other_splits) == of_molecules(PrepareParams())
+    assert of_molecules(PrepareParams(conformers=3)) != of_molecules(PrepareParams())

@@ -28,6 +28,7 @@ def shard_of(library: Path, *units: int) -> Shard:
     return Shard(
         table=str(library),
         smiles_column=None,
+        id_column=None,
         unit_rows=2,
         units={number: fingerprint(rows[2 * number : 2 * number + 2]) for number in units},
         workspace=str(library.parent / "work"),

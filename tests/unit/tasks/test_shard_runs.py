@@ -82,7 +82,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 
 
 @pytest.mark.parametrize("flow", [screen, screen_on_task_runner])
-@pytest.mark.parametrize("hooks", ["on_cancellation_hooks", "on_crashed_hooks"])
+@pytest.mark.parametrize("hooks", ["on_cancellation_hooks", "on_crashed_hooks", "on_failure_hooks"])
 def test_a_screening_that_ends_early_takes_all_its_shards_with_it(
     server: Server, flow: Any, hooks: str
 ) -> None:
@@ -107,6 +107,14 @@ def test_another_attempt_goes_on_with_the_run_that_was_lost_sight_of(server: Ser
     assert start("flow/deployment", SHARD, {}, ("screen-1",)).id == first.id
     assert start("flow/deployment", "rows 22 to 42", {}, ("screen-1",)).id != first.id
     assert start("flow/deployment", SHARD, {}, ("screen-2",)).id != first.id
+
+
+def test_other_work_under_the_same_name_is_another_run(server: Server) -> None:
+    """A run of a screening that is tried again may find another table, predictor or release of the code."""
+    first = start("flow/deployment", SHARD, {"shard": {"workspace": "one"}}, ("screen-1",))
+    first.state = Completed()
+    assert start("flow/deployment", SHARD, {"shard": {"workspace": "two"}}, ("screen-1",)).id != first.id
+    assert start("flow/deployment", SHARD, {"shard": {"workspace": "one"}}, ("screen-1",)).id == first.id
 
 
 @pytest.mark.parametrize("state", [Crashed(), Cancelled(), Cancelling(), Failed()])
@@ -141,14 +149,19 @@ def test_a_run_that_is_late_is_cancelled_and_repeated(server: Server) -> None:
 
 
 def test_a_server_that_is_away_leaves_the_run_alone(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(_: UUID) -> FlowRun:
-        raise httpx.ConnectError("nobody listens")
+    answers = [httpx.ConnectError("nobody listens"), httpx.ReadTimeout("no answer"), None]
 
-    monkeypatch.setattr(server, "read_flow_run", away)
+    def read(run_id: UUID) -> FlowRun:
+        if (error := answers.pop(0)) is not None:
+            raise error
+        return there(run_id)
+
+    there = server.read_flow_run
+    monkeypatch.setattr(server, "read_flow_run", read)
+    server.becomes = [Completed()]
     run = server.add(Running())
-    with pytest.raises(httpx.ConnectError) as error:
-        follow(run, hours=None)
-    assert passes_by_itself(error.value)
+    follow(run, hours=None)
+    assert answers == []
     assert server.state(run) == "Running"
 
 

@@ -12,6 +12,7 @@ METRICS = {
     "valid/mae/clearance": 1.5,
     "valid/rmse/solubility": 0.8,
     "valid/roc_auc/toxic": 0.75,
+    "valid/accuracy/toxic": 0.625,
 }
 
 
@@ -22,6 +23,7 @@ METRICS = {
         ("mae", 1.0, "valid/mae"),
         ("rmse", 0.8, "valid/rmse"),
         ("roc_auc", 0.25, "1 - valid/roc_auc"),
+        ("accuracy", 0.375, "1 - valid/accuracy"),
     ],
 )
 def test_lower_is_better_whatever_the_figure(best_by: BestBy, worth: float, name: str) -> None:
@@ -31,4 +33,4 @@ def test_lower_is_better_whatever_the_figure(best_by: BestBy, worth: float, name
 
 def test_a_figure_that_no_label_has_is_refused() -> None:
     with pytest.raises(ParameterError, match=r"best_by accuracy: .* give no label this figure"):
-        judgement(METRICS, "accuracy")
+        judgement({"valid/loss": 0.7}, "accuracy")

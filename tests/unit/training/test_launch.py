@@ -95,7 +95,8 @@ def test_a_signal_explains_broken_connections_but_not_what_a_rank_said_before(
     if said is not None:
         write_json(run.failure, {"reason": said, "message": "as the rank said"})
     launch._explain_signals(run, _failed({0: -signal.SIGABRT, 1: -signal.SIGTERM, 2: 1}))
-    signalled = {"reason": "crash", "message": "ended from outside: rank 0 by SIGABRT"}
+    before = "" if said is None else "; before that a rank said: as the rank said"
+    signalled = {"reason": "crash", "message": f"ended from outside: rank 0 by SIGABRT{before}"}
     assert read_json(run.failure) == ({"reason": said, "message": "as the rank said"} if kept else signalled)
 
 

@@ -10,6 +10,9 @@ BEFORE = "2026-01-01 00:00:00,000 WARNING unimol2_tasks.training.checkpoints: to
 MIXED = (
     "2026-01-01 00:00:01,000 WARNING unimol2_tasks.training.target_choice: label toxic: 1 value\n"
     "2026-01-01 00:00:01,100 WARNING unimol2_tasks.training.target_choice: label toxic: 1 value\n"
+    # As `srun --label` passes on what the second node says.
+    "1: 2026-01-01 00:00:01,100 WARNING unimol2_tasks.training.target_choice: label toxic: 1 value\n"
+    "1: 2026-01-01 00:00:01,100 WARNING unimol2_tasks.training.checkpoints: removed\n"
     "2026-01-01 00:00:01,200 INFO unimol2_tasks.training.loop: step 1\n"
     "2026-01-01 00:00:01,300 WARNING torch.distributed: chatter\n"
 )
@@ -25,7 +28,7 @@ def test_new_warnings_of_ours_are_told_once(tmp_path: Path, caplog: pytest.LogCa
             stream.write(text)
             stream.flush()
             warnings.tell()
-    assert caplog.messages == ["label toxic: 1 value", "passed over"]
+    assert caplog.messages == ["label toxic: 1 value", "removed", "passed over"]
 
 
 def test_a_log_that_is_not_there_yet_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from unimol2_tasks.artifacts.store import Store
+from unimol2_tasks.artifacts.workspace import Workspace
 from unimol2_tasks.datasets.benchmarks import Benchmark, Task, benchmarks
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.evaluation.benchmark_rows import ENSEMBLE, ResultRow, averaged
@@ -67,12 +69,14 @@ def tables(out: Path) -> list[BenchmarkTable]:
 
 def write_results(out: Path) -> None:
     """Write `results.csv` and `results.json`, the long table, and `results.md`, the papers' tables."""
-    rows = [row for benchmark in begun(out) for row in (*measured(benchmark, out), *_printed(benchmark))]
-    frame = pl.DataFrame([asdict(row) for row in rows], schema=_SCHEMA)
-    text = "\n".join(markdown(table) for table in tables(out))
-    replace_text(out / "results.csv", frame.write_csv())
-    replace_text(out / "results.json", json.dumps(frame.to_dicts(), indent=1, ensure_ascii=False) + "\n")
-    replace_text(out / "results.md", text)
+    # Else who has read first may write last, without what came meanwhile.
+    with Workspace(str(out), Store()).alone():
+        rows = [row for benchmark in begun(out) for row in (*measured(benchmark, out), *_printed(benchmark))]
+        frame = pl.DataFrame([asdict(row) for row in rows], schema=_SCHEMA)
+        text = "\n".join(markdown(table) for table in tables(out))
+        replace_text(out / "results.csv", frame.write_csv())
+        replace_text(out / "results.json", json.dumps(frame.to_dicts(), indent=1, ensure_ascii=False) + "\n")
+        replace_text(out / "results.md", text)
 
 
 def measured(benchmark: Benchmark, out: Path) -> list[ResultRow]:
