@@ -212,6 +212,6 @@ def test_a_molecule_without_a_structure_is_rejected_not_invented(tmp_path: Path)
 
 
 def test_splits_are_of_the_table_and_conformers_of_the_molecule() -> None:
-    other_splits = PrepareParams(split="file", folds=5, shard_rows=7, unit_rows=3, split_file="splits.csv")
+    other_splits = PrepareParams(split="file", split_file="splits.csv", shard_rows=7, unit_rows=3)
     assert of_molecules(other_splits) == of_molecules(PrepareParams())
     assert of_molecules(PrepareParams(conformers=3)) != of_molecules(PrepareParams())
