@@ -54,7 +54,8 @@ class Line:
 class Held:
     """Intervals of one label."""
 
-    name: str
+    benchmark: str
+    label: str
     covered: int
     tested: int
 
@@ -103,7 +104,7 @@ def held(folder: Path) -> Iterator[Held]:
             found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
             for label, levels in found.items():
                 for at in (level for level in levels if level["level"] == LEVEL):
-                    yield Held(f"{benchmark.name}: {label}", at["covered"], at["n"])
+                    yield Held(benchmark.name, label, at["covered"], at["n"])
 
 
 def result_table(found: Sequence[Line]) -> Table:
@@ -133,15 +134,23 @@ def result_table(found: Sequence[Line]) -> Table:
 
 
 def coverage_table(found: Sequence[Held]) -> Table:
-    """Each label, then all together."""
+    """Each label, each benchmark of several, and all together."""
     table = Table(title="90 % conformal intervals, held-out molecules")
     table.add_column("label")
     table.add_column("n", justify="right")
     table.add_column("covered", justify="right")
-    whole = Held("all", sum(one.covered for one in found), sum(one.tested for one in found))
-    for one in [*found, whole] if found else []:
-        table.add_row(one.name, f"{one.tested:,}", f"{one.covered / one.tested:.1%}")
+    by_benchmark: dict[str, list[Held]] = {}
+    for one in found:
+        by_benchmark.setdefault(one.benchmark, []).append(one)
+    several = [_together(name, labels) for name, labels in by_benchmark.items() if len(labels) > 1]
+    for one in [*found, *several, _together("all", found)] if found else []:
+        name = f"{one.benchmark}: {one.label}" if one.label else one.benchmark
+        table.add_row(name, f"{one.tested:,}", f"{one.covered / one.tested:.1%}")
     return table
+
+
+def _together(name: str, labels: Sequence[Held]) -> Held:
+    return Held(name, "", sum(one.covered for one in labels), sum(one.tested for one in labels))
 
 
 def _spread(summary: Summary) -> str:
