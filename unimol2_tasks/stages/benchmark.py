@@ -176,7 +176,11 @@ class _Training:
         return str(self.places.predictor(self.task.name, self.start))
 
     def refuse_others(self) -> None:
-        """Raises: ArtifactError: A predictor of other seeds or parameters is there."""
+        """Refuse to replace what somebody else made.
+
+        Raises:
+            ArtifactError: A predictor of other seeds or parameters is there.
+        """
         self._found()
 
     def run(self) -> None:

@@ -1,7 +1,5 @@
 """Runs of a deployment that work on the shards of a screening: started once, followed, cancelled with it."""
 
-import hashlib
-import json
 import time
 from contextlib import suppress
 from typing import Any
@@ -20,6 +18,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments import run_deployment
 from prefect.states import Cancelling
+from prefect.utilities.hashing import hash_objects
 
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.tasks.repeating import LostWorker
@@ -44,7 +43,6 @@ def start(deployment: str, name: str, parameters: dict[str, Any], tags: tuple[st
         parameters: Of the run, as plain JSON; a run with others is another.
         tags: Of the screening; the first is no other screening's.
     """
-    work = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:16]
     # Typed as sync or async by Prefect; in a synchronous task it is the run.
     run: Any = run_deployment(
         deployment,
@@ -53,7 +51,7 @@ def start(deployment: str, name: str, parameters: dict[str, Any], tags: tuple[st
         timeout=0,
         tags=["unimol2", *tags],
         # The server gives the run that has this key; one that was lost must not be it.
-        idempotency_key=f"{tags[0]} {name} {work} {_lost(tags[0], name)}",
+        idempotency_key=f"{tags[0]} {name} {hash_objects(parameters)} {_lost(tags[0], name)}",
     )
     found: FlowRun = run
     return found

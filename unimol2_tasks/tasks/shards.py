@@ -72,7 +72,11 @@ def prepare_shard(shard: Shard, store: ArtifactStore | None = None) -> None:
 
 
 def refuse_when_unwanted(shard: Shard) -> None:
-    """Raises: RuntimeError: The screening was interrupted, or another of its shards has failed."""
+    """Begin nothing of a screening that is to end.
+
+    Raises:
+        RuntimeError: The screening was interrupted, or another of its shards has failed.
+    """
     if not may_begin():
         raise RuntimeError(f"{shard.name}: not begun, for the screening has been ended")
 

@@ -27,17 +27,12 @@ class LoopState:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; infinity, which JSON lacks, becomes None."""
-        best = {name: None if math.isinf(value) else value for name, value in self._bests().items()}
-        return {**asdict(self), **best}
+        return {name: None if value == math.inf else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "LoopState":
         """What `to_json` gave."""
-        best = {name: math.inf if value[name] is None else value[name] for name in cls()._bests()}
-        return cls(**{**value, **best})
-
-    def _bests(self) -> dict[str, float]:
-        return {"best": self.best, "best_loss": self.best_loss}
+        return cls(**{name: math.inf if plain is None else plain for name, plain in value.items()})
 
     def judge(self, worth: float, loss: float) -> bool:
         """Take note of what a validation is worth; returns whether it is the best so far.
