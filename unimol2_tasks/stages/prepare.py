@@ -139,7 +139,7 @@ def _make(
     counts = passes.deduplicate(units)
     passes.build(units.number, counts.molecules)
     with store.draft(out) as draft:
-        rows = Assembly(draft, passes, units.number, counts).write()
+        rows = Assembly(draft, passes, units, counts).write()
         about = {} if version is None else {"data_version": asdict(version)}
         seconds = round(time.monotonic() - started, 3)
         return store.publish(draft, out, recipe, rows, {"seconds": seconds, **about})

@@ -65,7 +65,7 @@ def test_every_row_ends_in_the_dataset_or_in_the_ledger(table: Path, tmp_path: P
     assert last == {
         "standardise": Progress("standardise", 10, 10),
         "conformers": Progress("conformers", 6, 6),
-        "write": Progress("write", 6, 6),
+        "write": Progress("write", 10, 10),
     }
 
 

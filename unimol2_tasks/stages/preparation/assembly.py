@@ -19,7 +19,7 @@ from unimol2_tasks.datasets.shards import ShardWriter, write_splits
 from unimol2_tasks.datasets.statistics import Origin, summarise, write_statistics
 from unimol2_tasks.errors import TableError
 from unimol2_tasks.progress import report
-from unimol2_tasks.stages.preparation.passes import DUPLICATES, Passes
+from unimol2_tasks.stages.preparation.passes import DUPLICATES, Passes, Units
 from unimol2_tasks.stages.preparation.units import KEPT, built_name, failed_name, identified_name
 
 _LOGGER = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ _SHOWN_REASONS = 3
 class Assembly:
     """Writes the dataset from what the passes left, unit by unit."""
 
-    def __init__(self, draft: Path, passes: Passes, units: int, counts: DuplicateCounts) -> None:
+    def __init__(self, draft: Path, passes: Passes, units: Units, counts: DuplicateCounts) -> None:
         self._draft = draft
         self._passes = passes
         self._units = units
@@ -49,9 +49,9 @@ class Assembly:
             LedgerWriter(self._draft / "rejects.csv", _SHOWN_REASONS) as ledger,
             ShardWriter(self._draft, params.shard_rows, table.label_names) as shards,
         ):
-            for number in range(self._units):
+            for number in range(self._units.number):
                 rows_in += self._write_unit(number, shards, ledger)
-                report("write", shards.rows, self._counts.molecules)
+                report("write", rows_in, self._units.rows)
             if not shards.rows:
                 raise TableError(_nothing_left(table.uri, ledger))
         self._write_splits_and_statistics(rows_in)
