@@ -9,6 +9,15 @@ from unimol2_tasks.params.section import Section
 SplitKind = Literal["random", "scaffold", "scaffold-similarity", "butina", "stratified", "column", "file"]
 
 
+SPLIT_SETTINGS = frozenset(
+    {
+        "split", "split_column", "split_file", "split_label", "split_similarity", "folds",
+        "valid_fraction", "test_fraction", "shard_rows",
+    }
+)  # fmt: skip
+"""What plays a part only once every molecule is ready: a table's, and no molecule's."""
+
+
 class PrepareParams(Section):
     """From a table of molecules to a dataset."""
 

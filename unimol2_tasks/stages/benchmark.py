@@ -15,7 +15,7 @@ from unimol2_tasks.datasets.benchmark_tables import ID_COLUMN, write_table
 from unimol2_tasks.datasets.benchmarks import Benchmark, MoleculeTable, Task, assignments
 from unimol2_tasks.datasets.download import DATA_FOLDER
 from unimol2_tasks.datasets.source_files import SourceFiles, downloaded_files, local_files
-from unimol2_tasks.errors import TrainingFailed, UserError
+from unimol2_tasks.errors import ArtifactError, TrainingFailed, UserError
 from unimol2_tasks.evaluation.published import published
 from unimol2_tasks.params import Params, load_params
 from unimol2_tasks.stages import ensemble, evaluate, finetune, prepare
@@ -107,11 +107,15 @@ def run(
 
 @contextmanager
 def _others_go_on(name: str, problems: list[UserError | TrainingFailed]) -> Iterator[None]:
-    """Take note of what one of several cannot do; what somebody stopped stops all."""
+    """Take note of what one of several cannot do.
+
+    What somebody stopped stops all, and so does what was made with other parameters: the rest, with these,
+    would stand beside it.
+    """
     try:
         yield
     except (UserError, TrainingFailed) as problem:
-        if was_stopped(problem):
+        if was_stopped(problem) or isinstance(problem, ArtifactError):
             raise
         _LOGGER.error("%s: %s", name, problem)
         problems.append(problem)
@@ -179,9 +183,11 @@ class _Training:
         """Refuse to replace what somebody else made.
 
         Raises:
-            ArtifactError: A predictor of other seeds or parameters is there.
+            ArtifactError: A predictor of other seeds or parameters is there, or one of its members.
         """
-        self._found()
+        if self._found() is None:
+            for out, params in self._members().items():
+                self.store.find(finetune.recipe_of(params, self.sources, self.store), out)
 
     def run(self) -> None:
         """Train all seeds, and judge them."""
@@ -195,16 +201,20 @@ class _Training:
 
     def _train(self) -> ArtifactRef:
         """The predictor of all seeds; each training stays an artifact, which knows how long it took."""
-        trainings = finetune.members(self.params, self.sources.dataset, self.store)
-        if "" in trainings:
+        members = self._members()
+        if not members:
             return finetune.run(self.params, self.sources, self._out, self.store)
-        trained = [
-            finetune.run(
-                member, self.sources, str(self.places.member(self.task.name, self.start, name)), self.store
-            ).uri
-            for name, member in trainings.items()
-        ]
+        trained = [finetune.run(params, self.sources, out, self.store).uri for out, params in members.items()]
         return ensemble.run(trained, self._out, self.store)
+
+    def _members(self) -> dict[str, Params]:
+        """Of an ensemble where each training goes, and its parameters."""
+        trainings = finetune.members(self.params, self.sources.dataset, self.store)
+        return {
+            str(self.places.member(self.task.name, self.start, name)): params
+            for name, params in trainings.items()
+            if name
+        }
 
 
 def _network_of(model: str, store: Store) -> list[str]:

@@ -18,17 +18,13 @@ from unimol2_tasks.artifacts.workspace import Workspace
 from unimol2_tasks.datasets.columns import ColumnChoice
 from unimol2_tasks.datasets.readers import read_table, table_digest, table_files
 from unimol2_tasks.errors import TableError
-from unimol2_tasks.params import PrepareParams
+from unimol2_tasks.params.prepare import SPLIT_SETTINGS, PrepareParams
 from unimol2_tasks.stages.preparation.assembly import Assembly
 from unimol2_tasks.stages.preparation.passes import Passes
 from unimol2_tasks.stages.preparation.units import WorkOn, work_here
 from unimol2_tasks.versioning import DataVersion, table_at, version_of
 
 _LOGGER = logging.getLogger(__name__)
-_SPLIT_SETTINGS = frozenset(
-    {"split", "split_label", "split_similarity", "folds", "valid_fraction", "test_fraction", "shard_rows"}
-)
-"""What plays a part only once every molecule is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +143,9 @@ def _make(
 
 def _workspace(params: PrepareParams, recipe: Recipe, out: str, store: Store, work: str | None) -> Workspace:
     """Where the passes leave their files; other splits of the same molecules find them again."""
-    settings = {key: value for key, value in recipe.params.items() if key not in _SPLIT_SETTINGS}
+    # The column of splits is read with the table.
+    of_table = SPLIT_SETTINGS - {"split_column"}
+    settings = {key: value for key, value in recipe.params.items() if key not in of_table}
     # Files of units of another size are of no use.
     place = out if is_s3(out) else str(Path(out).absolute())
     parts = replace(recipe, params=settings | {"out": place, "unit_rows": params.unit_rows})
@@ -171,7 +169,7 @@ def determining(params: PrepareParams) -> dict[str, Any]:
 
 def of_molecules(params: PrepareParams) -> dict[str, Any]:
     """Of those the ones that make a molecule what it is, and not a table's splits."""
-    return {key: value for key, value in determining(params).items() if key not in _SPLIT_SETTINGS}
+    return {key: value for key, value in determining(params).items() if key not in SPLIT_SETTINGS}
 
 
 def files_read(params: PrepareParams, table: str, store: Store) -> dict[str, str]:

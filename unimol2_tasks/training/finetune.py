@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from unimol2_tasks.datasets.order import Order
 from unimol2_tasks.datasets.parts import Parts, parts_of
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.params import FinetuneParams, PrepareParams
+from unimol2_tasks.params.prepare import SPLIT_SETTINGS
 from unimol2_tasks.training.curve import Curve
 from unimol2_tasks.training.engine import frozen_weights, start_distributed
 from unimol2_tasks.training.heartbeat import measuring
@@ -114,6 +115,7 @@ def finetune(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> No
     steps_per_epoch = len(task.parts.train) / params.batch_size
     plan = plan_of(params, steps_per_epoch)
     groups = layer_groups(network, params, steps_per_epoch)
+    plan = replace(plan, patience_from=max(group.start for group in groups if group.start < plan.steps))
     warmup = round(params.warmup_ratio * plan.steps)
     first = torch.distributed.get_rank() == 0
     exact = frozen_weights(network) if first and params.precision != "fp32" else {}
@@ -160,11 +162,11 @@ def plan_of(params: FinetuneParams, steps_per_epoch: float) -> Plan:
 
 
 def _preparation(job: Job) -> PrepareParams:
+    """How the molecules were made; of their splits, that of a file or column is no setting for others."""
     text = (job.dataset / MANIFEST).read_text(encoding="utf-8")
     made_with = read_manifest(text, str(job.dataset / MANIFEST)).params
-    return PrepareParams.model_validate(
-        {name: value for name, value in made_with.items() if name in PrepareParams.model_fields}
-    )
+    of_molecules = PrepareParams.model_fields.keys() - SPLIT_SETTINGS
+    return PrepareParams.model_validate({name: made_with[name] for name in of_molecules & made_with.keys()})
 
 
 def _named(dataset: MoleculeDataset, index: int) -> str:

@@ -47,6 +47,8 @@ class Plan:
     validate_every: int
     patience: int = 0
     """Validations without improvement after which training ends; 0: never."""
+    patience_from: int = 0
+    """The step until which validations do not count: layers that wait to learn may yet improve it."""
     best_by: BestBy = "loss"
     """What improvement is."""
 
@@ -213,6 +215,8 @@ class Loop:
             _refuse_divergence(step, metrics)
             curve.add(step, metrics)
             best = self.state.judge(judgement(metrics, self.plan.best_by), metrics["valid/loss"])
+            if step <= self.plan.patience_from:
+                self.state.stale = 0
             if best:
                 self.on_best()
         if best:

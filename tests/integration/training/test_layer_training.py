@@ -36,6 +36,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "epochs": 3,
         "validate_every_epochs": 3,
     },
+    # Learns so slowly that no validation is better than the first.
+    "staged-and-impatient": {"unfreeze_epochs": 2, "epochs": 6, "patience": 1, "learning_rate": 1e-12},
     "frozen-0": {"freeze_backbone": True},
     "frozen-bf16": {"freeze_backbone": True, "precision": "bf16"},
     "frozen-3": {"freeze_backbone": True, "zero_stage": 3, "ema_decay": 0.5, "keep_checkpoints": 20},
@@ -116,6 +118,11 @@ def test_what_is_not_unfrozen_yet_has_not_moved_by_a_bit(runs: dict[str, RunFold
     assert {name.split(".")[1] for name in moved if name.startswith("head.")} == {"labels"}
     below = {name for name in moved if name.startswith("backbone.")}
     assert below == {name for name in below if name.startswith("backbone.blocks.1.")} != set()
+
+
+def test_patience_waits_for_the_last_layers_to_learn(runs: dict[str, RunFolder]) -> None:
+    """They begin after four of six epochs, and the first validation after that is one too many."""
+    assert _curve(runs["staged-and-impatient"], "step")[-1] == 5 * _STEPS_PER_EPOCH
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])

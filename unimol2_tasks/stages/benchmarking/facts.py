@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from unimol2_tasks.datasets.benchmark_tables import WrittenTable
-from unimol2_tasks.errors import UserError
+from unimol2_tasks.errors import ArtifactError
 from unimol2_tasks.stages.benchmarking.places import Places, read_if_there, replace_text
 
 
@@ -22,7 +22,7 @@ def refuse_other_rows(name: str, subset: int | None, places: Places) -> None:
     """Keep a table that of its dataset: to be asked before the table is written anew.
 
     Raises:
-        UserError: The dataset was prepared from another choice of rows.
+        ArtifactError: The dataset was prepared from another choice of rows.
     """
     path = places.facts(name)
     if not path.is_file() or read_if_there(places.dataset(name)) is None:
@@ -31,4 +31,4 @@ def refuse_other_rows(name: str, subset: int | None, places: Places) -> None:
     total, before = facts["source_rows"], facts["subset"]
     if min(subset or total, total) != min(before or total, total):
         said = "without --subset" if before is None else f"with --subset {before}"
-        raise UserError(f"{places.folder}: was made {said}; say the same again, or choose another --out")
+        raise ArtifactError(f"{places.folder}: was made {said}; say the same again, or choose another --out")

@@ -13,6 +13,7 @@ from unimol2_tasks.stages.curves import training_curves
 from unimol2_tasks.stages.evaluation.scores import Scores
 
 _IDENTICAL = 1.0
+_GIVEN_SPLITS = {"column": "a column of the table", "file": "a file"}
 
 
 def report(scores: Scores, results: Sequence[TargetResult], artifacts: Mapping[str, LocalArtifact]) -> Report:
@@ -41,7 +42,7 @@ def report(scores: Scores, results: Sequence[TargetResult], artifacts: Mapping[s
 
 def _summary(scores: Scores) -> str:
     judged, predictor = scores.judged, next(iter(scores.predictors.values())).candidate
-    n, how = f"{len(judged.indices):,} molecules", judged.targets.prepare.split
+    n, how = f"{len(judged.indices):,} molecules", _splitting(scores)
     if judged.split is None:
         folds = len(judged.parts)
         what = (
@@ -59,6 +60,12 @@ def _summary(scores: Scores) -> str:
         what, seen = f"{n} of the {judged.split} split", "the network was trained on another dataset."
     networks = len(predictor.members)
     return f"{what}; {seen}" + (f" An ensemble of {networks} networks." if networks > 1 else "")
+
+
+def _splitting(scores: Scores) -> str:
+    """How the molecules that are judged were divided, which may not be those that the predictor knows."""
+    kind: str = scores.judged.artifact.manifest.params["split"]
+    return _GIVEN_SPLITS.get(kind, kind)
 
 
 def _parameters(scores: Scores, artifacts: Mapping[str, LocalArtifact]) -> dict[str, Any]:
@@ -122,7 +129,7 @@ def _data_card(scores: Scores, results: Sequence[TargetResult]) -> dict[str, str
     }
     if rows is not None:
         card |= {"rows in": f"{rows.rows_in:,}", "rows rejected": f"{rows.rejects:,}"}
-    card["split"] = judged.targets.prepare.split
+    card["split"] = _splitting(scores)
     similarity = scores.neighbours.similarity
     card["similarity to the nearest training molecule"] = (
         f"median {np.median(similarity):.2f}; {int((similarity >= _IDENTICAL).sum()):,} of "
