@@ -11,10 +11,14 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from unimol2_tasks import Predictor
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.chemistry.applicability import TrainingSet
+from unimol2_tasks.chemistry.split_names import SPLITS
 from unimol2_tasks.datasets.dataset import MoleculeDataset, open_dataset
+from unimol2_tasks.params import Params
+from unimol2_tasks.stages import finetune, prepare
 from unimol2_tasks.training.inference import predict_molecules
 from unimol2_tasks.training.job import RunFolder
 from unimol2_tasks.training.network import load_predictor
@@ -112,6 +116,24 @@ def test_what_two_ranks_publish_is_what_the_saved_network_says(
     assert _metrics(folder) == pytest.approx(
         {"valid/loss": _metrics(folder)["valid/loss"], **figures}, rel=1e-5
     )
+
+
+def test_a_dataset_that_was_split_by_a_file_makes_a_predictor(
+    tiny_table: Path, dataset: MoleculeDataset, tiny_params: Params, tmp_path: Path
+) -> None:
+    splits = tmp_path / "splits.csv"
+    parts = [f"{dataset.id(int(i))},{part}" for part in SPLITS for i in dataset.indices(part)]
+    splits.write_text("\n".join(["id,split", *parts]))
+    given = tiny_params.prepare.model_copy(update={"split": "file", "split_file": str(splits)})
+    prepared = prepare.run(given, prepare.PrepareInputs(str(tiny_table)), str(tmp_path / "dataset"))
+    short = {"finetune": tiny_params.finetune.model_copy(update={"epochs": 1})}
+    predictor = finetune.run(
+        tiny_params.model_copy(update=short),
+        finetune.FinetuneInputs(prepared.uri, None),
+        str(tmp_path / "predictor"),
+    )
+    table = Predictor.load(predictor.uri).predict(["CCO"])
+    assert np.isfinite(table["prediction:weight"][0])
 
 
 def test_the_best_of_all_validations_is_kept(runs: dict[str, RunFolder], dataset: MoleculeDataset) -> None:

@@ -77,6 +77,25 @@ def test_the_definition_goes_before_the_file_of_the_working_folder(
     assert (params.finetune.epochs, params.finetune.log_every) == (60, 3)
 
 
+@pytest.mark.parametrize("name", ["lipophilicity", "bace", "biogen-adme"])
+def test_splits_and_folds_of_the_working_folder_are_not_those_of_a_benchmark(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    benchmark = find_benchmark(name)
+    task = benchmark.tasks[0]
+    own = assignments(benchmark.tables[task.table], task)
+    plain = Overrides().over(own)
+    for text in (
+        "prepare: {split: column, split_column: part, coordinates: keep}",
+        "prepare: {split: file, split_file: parts.csv}",
+        "prepare: {split: stratified, split_label: y, folds: 5}\nfinetune: {cross_validate: true}",
+        "prepare: {folds: 5}\nfinetune: {fold: 1, best_by: accuracy, scaling: {y: log}}",
+    ):
+        (tmp_path / "params.yaml").write_text(text)
+        assert Overrides().over(own) == plain
+
+
 def test_test_molecules_are_judged_unless_a_person_says_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,3 +134,35 @@ def test_a_predictor_of_other_seeds_is_refused_before_another_task_trains(
     publish("predictor", str(places.predictor("mass", "scratch")))
     with pytest.raises(UserError, match="mass/scratch: holds a predictor made from other inputs"):
         run(both, places, tiny_table.parent, None)
+
+
+def test_members_of_other_parameters_are_refused_before_another_start_trains(
+    benchmark: Benchmark, places: Places, tiny_table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a training that was killed before its seeds were joined."""
+
+    def train(*_: object) -> None:
+        raise AssertionError("trains for hours")
+
+    first = benchmark.tasks[0].model_copy(update={"name": "first"})
+    both = benchmark.model_copy(update={"tasks": (first, *benchmark.tasks)})
+    monkeypatch.setattr(prepare, "run", prepared)
+    monkeypatch.setattr(finetune, "run", train)
+    publish("predictor", str(places.member("mass", "scratch", "seed-1")))
+    with pytest.raises(UserError, match="seed-1: holds a predictor made from other inputs"):
+        run(both, places, tiny_table.parent, None)
+
+
+def test_a_dataset_of_other_parameters_is_refused_before_other_tables_train(
+    benchmark: Benchmark, places: Places, tiny_table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*_: object) -> None:
+        raise AssertionError("trains for hours")
+
+    tables = {"all": benchmark.tables["all"], "other": benchmark.tables["all"]}
+    task = benchmark.tasks[0].model_copy(update={"name": "other", "table": "other"})
+    both = benchmark.model_copy(update={"tables": tables, "tasks": (*benchmark.tasks, task)})
+    monkeypatch.setattr(finetune, "run", train)
+    publish("dataset", str(places.dataset("other")))
+    with pytest.raises(UserError, match="other: holds a dataset made from other inputs"):
+        run(both, places, tiny_table.parent, 5)
