@@ -24,7 +24,7 @@ from unimol2_tasks.stages.benchmarking.places import Places, Start
 from unimol2_tasks.training.network import CONFIG
 
 _LOGGER = logging.getLogger(__name__)
-_NETWORK = (*SIZES, "length_rule", "dropout", "attention_dropout", "pair_dropout")
+_NETWORK = (*SIZES, "length_rule", "initialisation", "dropout", "attention_dropout", "pair_dropout")
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,8 @@ def _target(labels: Labels, place: int, train: NDArray[np.int64], params: Finetu
         _warn_of_averaged_classes(name, values)
     if kind == "regression":
         return _scaled(labels, place, training, _word(params.scaling, name, "standard"))
+    if not isinstance(params.scaling, str) and name in params.scaling:
+        raise UserError(f"finetune.scaling: {name} is {kind}, and only numbers have a scale; leave it out")
     classes = 2
     if kind == "multiclass":
         classes = int(min(np.nanmax(values), _MOST_CLASSES - 1)) + 1

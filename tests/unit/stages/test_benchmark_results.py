@@ -15,7 +15,7 @@ from unimol2_tasks.stages.benchmarking.places import Places, Start
 from unimol2_tasks.stages.benchmarking.results import begun, tables, write_results
 
 LABELS = ("homo", "lumo", "gap")
-TRAINING = {"epochs": 5, "batch_size": 32, "learning_rate": 1e-4}
+TRAINING = {"epochs": 5, "batch_size": 32, "learning_rate": 1e-4, "features": False}
 
 
 def publish(
@@ -69,7 +69,10 @@ def test_what_is_missing_is_shown_as_missing(places: Places) -> None:
     assert lines["ridge"] == ("measured here", "0.02")
     assert lines["Uni-Mol2 84M"] == ("published, Table 4", "0.0038")
     assert any("44 times as many" in note for note in table.notes)
-    assert "homo-lumo-gap, pretrained: 5 epochs in batches of 32 at 0.0001, 2 seeds, 10 s each" in table.notes
+    assert (
+        "homo-lumo-gap, pretrained: 5 epochs in batches of 32 at 0.0001, without atom and bond features, "
+        "2 seeds, 10 s each"
+    ) in table.notes
     judge(places, "scratch", (0.02, 0.02))
     [table] = tables(places.out)
     assert {line[0]: line[2] for line in table.rows}["from scratch"] == "0.02 ± 0"

@@ -52,6 +52,12 @@ def test_a_logarithmic_scale_is_that_of_the_natural_logarithms() -> None:
     )  # fmt: skip
 
 
+def test_a_class_has_no_scale() -> None:
+    with pytest.raises(UserError, match=r"finetune\.scaling: toxic is binary, .*leave it out"):
+        _target("toxic", scaling={"toxic": "log"})
+    assert _target("toxic", scaling="log").kind == "binary"
+
+
 def test_a_label_can_be_left_as_it_is() -> None:
     assert _target("solubility", scaling="none") == Target(name="solubility", kind="regression")
 

@@ -54,6 +54,7 @@ def _trainings(benchmark: Benchmark, places: Places) -> Iterator[str]:
             yield (
                 f"{task.name}, {start}: {counted(finetune['epochs'], 'epoch')} in batches of "
                 f"{finetune['batch_size']} at {finetune['learning_rate']:g}, "
+                f"{'with' if finetune['features'] else 'without'} atom and bond features, "
                 f"{counted(len(seconds), 'seed')}{took}"
             )
 
