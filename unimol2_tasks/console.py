@@ -1,6 +1,7 @@
 """What a person sees in a terminal: progress bars, results, refusals."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,15 +20,21 @@ from rich.progress import Progress as Bars
 
 from unimol2_tasks.progress import Progress, listen
 
+_LOGGER = logging.getLogger(__name__)
+_LINE_SECONDS = 60.0
 # Results go to stdout, for programs; everything for people goes to stderr.
 console = Console(stderr=True)
 
 
 @contextmanager
 def progress_bars() -> Iterator[None]:
-    """Show all progress reported inside the block as bars, one for each piece of work."""
+    """Show all progress reported inside the block as bars, one for each piece of work.
+
+    Where stderr is a file or a log, bars appear at the end alone; meanwhile there is a line a minute.
+    """
     with Bars(*_columns(), console=console, refresh_per_second=4) as bars:
         known: dict[str, int] = {}
+        said: dict[str, float] = {}
 
         def show(progress: Progress) -> None:
             fresh = known.get(progress.work)
@@ -39,9 +46,18 @@ def progress_bars() -> Iterator[None]:
                 total=progress.total or None,
                 detail=progress.detail,
             )
+            now = time.monotonic()
+            if not console.is_terminal and now - said.setdefault(progress.work, now) >= _LINE_SECONDS:
+                said[progress.work] = now
+                _LOGGER.info(_line(progress))
 
         with listen(show):
             yield
+
+
+def _line(progress: Progress) -> str:
+    of = f" of {progress.total:,}" if progress.total else ""
+    return f"{progress.work}: {progress.done:,}{of}" + (f", {progress.detail}" if progress.detail else "")
 
 
 def log_to_console() -> None:

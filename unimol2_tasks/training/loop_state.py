@@ -32,7 +32,8 @@ class LoopState:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "LoopState":
         """What `to_json` gave."""
-        return cls(**{name: math.inf if plain is None else plain for name, plain in value.items()})
+        known: dict[str, Any] = {name: math.inf if plain is None else plain for name, plain in value.items()}
+        return cls(**known)
 
     def judge(self, worth: float, loss: float) -> bool:
         """Take note of what a validation is worth; returns whether it is the best so far.
