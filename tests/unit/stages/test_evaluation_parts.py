@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
@@ -97,6 +98,18 @@ def test_several_classes_go_through_to_the_page(three_classes: Scores, tmp_path:
         "id,smiles,label:aromatic,prediction:aromatic=0,prediction:aromatic=1,prediction:aromatic=2,"
         "class:aromatic,std:aromatic,nearest training molecule,similarity"
     )
+
+
+def test_a_spreadsheet_finds_no_formula_among_the_judged_molecules(
+    three_classes: Scores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(three_classes.judged.dataset, "id", lambda index: f"=HYPERLINK({index})")
+    near = three_classes.neighbours
+    scores = replace(three_classes, neighbours=replace(near, ids=["@SUM(A1)", "-12.5", *near.ids[2:]]))
+    write_predictions(tmp_path / "predictions.csv", scores, scores.results())
+    frame = pl.read_csv(tmp_path / "predictions.csv", infer_schema=False)
+    assert frame["id"].str.starts_with("'=HYPERLINK(").all()
+    assert frame["nearest training molecule"].head(3).to_list() == ["'@SUM(A1)", "-12.5", near.ids[2]]
 
 
 @pytest.mark.parametrize(("kind", "classes"), [("regression", 1), ("binary", 1), ("multiclass", 3)])
