@@ -145,7 +145,7 @@ class Report:
     targets: Sequence[TargetResult] = ()
     curves: Sequence[Curve] = ()
     worst: Sequence[WorstPrediction] = ()
-    """Worst first."""
+    """Target by target, worst first."""
     data_card: Mapping[str, str] = field(default_factory=dict)
     """Facts about the data: where from, how many, which split."""
     parameters: Mapping[str, Any] = field(default_factory=dict)

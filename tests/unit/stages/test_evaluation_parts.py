@@ -1,6 +1,7 @@
 """What evaluation consists of, each by itself."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,6 +175,31 @@ def test_the_worst_molecules_are_those_whose_class_seemed_least_likely(three_cla
     names = [three_classes.judged.ids[place] for place in np.argsort(right)[: len(worst)]]
     assert [molecule.name for molecule in worst] == names
     assert all(molecule.neighbour is not None for molecule in worst)
+
+
+def test_every_target_with_labels_has_its_own_worst_predictions(three_classes: Scores) -> None:
+    judged, asked = three_classes.judged, three_classes.predictors["Uni-Mol2"]
+    (aromatic,) = judged.targets.targets
+    unlabelled = Target(name="solubility", kind="regression")
+    weight = Target(name="weight", kind="regression")
+    targets = Targets(targets=(unlabelled, aromatic, weight), prepare=PrepareParams())
+    n = len(judged.labels)
+    labels = np.column_stack([np.full(n, NAN), judged.labels, np.arange(n)])
+    answers = {name: np.column_stack([np.zeros(n), own, np.zeros(n)]) for name, own in asked.members.items()}
+    scores = replace(
+        three_classes,
+        judged=replace(judged, targets=targets, labels=labels),
+        predictors={"Uni-Mol2": Asked(replace(asked.candidate, targets=targets), answers)},
+        params=three_classes.params.model_copy(update={"worst": 2}),
+    )
+    contents = report(scores, scores.results(), {})
+    assert [found.target for found in contents.worst] == ["aromatic"] * 2 + ["weight"] * 2
+    assert [found.y_true for found in contents.worst[2:]] == sorted(judged.indices)[:-3:-1]
+    page = render_report(contents)
+    assert re.findall(r"<details(.*?)>\s*<summary>(\w+)", page) == [
+        (' class="fold" open', "aromatic"),
+        (' class="fold"', "weight"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def report(scores: Scores, results: Sequence[TargetResult], artifacts: Mapping[s
         summary=_summary(scores),
         targets=results,
         curves=training_curves(artifacts),
-        worst=tuple(_worst(scores, results[0])),
+        worst=tuple(worst for result in results for worst in _worst(scores, result)),
         data_card=_data_card(scores, results),
         parameters=_parameters(scores, artifacts),
         lineage=[
@@ -80,12 +80,12 @@ def _parameters(scores: Scores, artifacts: Mapping[str, LocalArtifact]) -> dict[
     return sections
 
 
-def _worst(scores: Scores, first: TargetResult) -> Iterator[WorstPrediction]:
-    off = np.nan_to_num(losses(first.kind, first.y_true, first.y_pred), nan=-1.0)
+def _worst(scores: Scores, result: TargetResult) -> Iterator[WorstPrediction]:
+    off = np.nan_to_num(losses(result.kind, result.y_true, result.y_pred), nan=-1.0)
     for place in np.argsort(-off, kind="stable")[: scores.params.worst]:
         if off[place] < 0:
             return
-        yield _worst_prediction(scores, first, int(place))
+        yield _worst_prediction(scores, result, int(place))
 
 
 def _worst_prediction(scores: Scores, result: TargetResult, place: int) -> WorstPrediction:
