@@ -133,6 +133,10 @@ class LineageStep:
     """Its name or URI."""
     digest: str
     """Its content digest; empty where it has none."""
+    made_from: Sequence[tuple[str, str]] = ()
+    """What it was made from, and the digest of each; an empty digest where there is none."""
+    code_version: str = ""
+    """Of the release that made it; empty where unknown."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -202,6 +202,33 @@ def test_every_target_with_labels_has_its_own_worst_predictions(three_classes: S
     ]
 
 
+def test_the_lineage_tells_a_pretrained_predictor_from_one_that_began_at_random(
+    three_classes: Scores, tiny_predictor: ArtifactRef, tiny_model: ArtifactRef
+) -> None:
+    model, scratch = Store().fetch(tiny_model.uri), Store().fetch(tiny_predictor.uri)
+    dataset = three_classes.judged.artifact.manifest
+    parents = {"dataset": dataset.digest, "model": model.manifest.digest}
+    pretrained = replace(
+        scratch, manifest=scratch.manifest.model_copy(update={"parents": parents, "digest": "b" * 64})
+    )
+    without = replace(
+        scratch, manifest=scratch.manifest.model_copy(update={"parents": {"dataset": dataset.digest}})
+    )
+    artifacts = {"pretraining": model, "Uni-Mol2": pretrained, "scratch": without}
+    contents = report(three_classes, three_classes.results(), artifacts)
+    steps = {step.name: step for step in contents.lineage}
+    labelled = ("dataset, labelled data", dataset.digest)
+    assert steps["labelled data"].made_from == [("table", dataset.parents["table"])]
+    assert steps["Uni-Mol2"].made_from == [labelled, ("model, pretraining", model.manifest.digest)]
+    assert steps["scratch"].made_from == [labelled, ("random weights", "")]
+    page = render_report(contents)
+    assert f"made by version {dataset.code_version}" in page
+    assert f"from table <code>{dataset.parents['table']}</code>" in page
+    assert page.count("from random weights") == len(
+        [step for step in contents.lineage if ("random weights", "") in step.made_from]
+    )
+
+
 @pytest.mark.parametrize(
     ("label", "unit", "bare"),
     [

@@ -13,6 +13,8 @@ from unimol2_tasks.stages.curves import training_curves
 from unimol2_tasks.stages.evaluation.scores import Scores
 
 _IDENTICAL = 1.0
+_INITIAL_WEIGHTS = {"model", "checkpoint"}
+"""Parents that a network has its first weights from."""
 _GIVEN_SPLITS = {"column": "a column of the table", "file": "a file"}
 
 
@@ -33,10 +35,7 @@ def report(scores: Scores, results: Sequence[TargetResult], artifacts: Mapping[s
         worst=tuple(worst for result in results for worst in _worst(scores, result)),
         data_card=_data_card(scores, results),
         parameters=_parameters(scores, artifacts),
-        lineage=[
-            LineageStep(artifact.manifest.kind, name, artifact.manifest.digest)
-            for name, artifact in {"labelled data": judged.artifact, **artifacts}.items()
-        ],
+        lineage=_lineage({"labelled data": judged.artifact, **artifacts}),
     )
 
 
@@ -78,6 +77,22 @@ def _parameters(scores: Scores, artifacts: Mapping[str, LocalArtifact]) -> dict[
         for section, values in artifact.manifest.params.items():
             sections[f"{name}: {section}"] = values
     return sections
+
+
+def _lineage(artifacts: Mapping[str, LocalArtifact]) -> list[LineageStep]:
+    """What each was made from; parents that are on the page too have their name there."""
+    names = {artifact.manifest.digest: name for name, artifact in artifacts.items()}
+    steps = []
+    for name, artifact in artifacts.items():
+        made = artifact.manifest
+        parents = [
+            (f"{parent}, {names[digest]}" if digest in names else parent, digest)
+            for parent, digest in made.parents.items()
+        ]
+        if made.kind in ("model", "predictor") and not _INITIAL_WEIGHTS & made.parents.keys():
+            parents.append(("random weights", ""))
+        steps.append(LineageStep(made.kind, name, made.digest, parents, made.code_version))
+    return steps
 
 
 def _worst(scores: Scores, result: TargetResult) -> Iterator[WorstPrediction]:
