@@ -63,6 +63,8 @@ class TargetResult:
     """How often the conformal intervals hold, by rising level; empty where there are none."""
     level: float = 0.9
     """The level whose interval is drawn."""
+    logarithmic: bool = False
+    """Whether the half-widths are those of the natural logarithm."""
     spread: npt.ArrayLike | None = None
     """[n] standard deviation over the ensemble's members; None for a single network."""
     similarity: npt.ArrayLike | None = None

@@ -16,6 +16,8 @@ from unimol2_tasks.errors import UserError
 from unimol2_tasks.evaluation.report import render_report
 from unimol2_tasks.evaluation.uncertainty import conformal_halfwidth
 from unimol2_tasks.params import Params, PrepareParams
+from unimol2_tasks.stages.evaluation import intervals as intervals_module
+from unimol2_tasks.stages.evaluation import page as page_module
 from unimol2_tasks.stages.evaluation import scores as scores_module
 from unimol2_tasks.stages.evaluation.asked import Asked
 from unimol2_tasks.stages.evaluation.candidates import Candidate
@@ -79,6 +81,37 @@ def test_intervals_of_a_fold_never_rest_on_its_own_errors() -> None:
         assert set(widths[folds == fold]) == {conformal_halfwidth(errors[folds != fold], 0.8)}
     shared = Calibration(errors, np.full(30, -1), np.full(5, -1)).halfwidths(0, 0.8)
     assert set(shared) == {conformal_halfwidth(errors, 0.8)}
+
+
+def test_the_report_calibrates_a_logarithm_on_logarithms(
+    three_classes: Scores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged, asked = three_classes.judged, three_classes.predictors["Uni-Mol2"]
+    target = Target(name="clearance", kind="regression", scaling="log")
+    targets = Targets(targets=(target,), prepare=PrepareParams())
+    n = len(judged.labels)
+    candidate = replace(asked.candidate, targets=targets, is_own=False)
+    predicted = np.geomspace(1e-3, 1e3, n)[:, None]
+    # Every second label is off by a factor of 4, the others by none; intervals are of a factor of 2.
+    labels = predicted * np.where(np.arange(n) % 2, 4.0, 1.0)[:, None]
+    known = (["v"] * 20, np.geomspace(0.1, 10, 20)[:, None], 2 * np.geomspace(0.1, 10, 20)[:, None])
+    monkeypatch.setattr(intervals_module, "read_predictions", lambda *_: known)
+    scores = replace(
+        three_classes,
+        judged=replace(judged, targets=targets, labels=labels),
+        predictors={"Uni-Mol2": Asked(candidate, {"": predicted})},
+    )
+    results = scores.results()
+    write_predictions(tmp_path / "predictions.csv", scores, results)
+    frame = pl.read_csv(tmp_path / "predictions.csv")
+    own = predicted[judged.indices, 0]
+    assert frame["lower:clearance"].to_numpy() == pytest.approx(own / 2)
+    assert frame["upper:clearance"].to_numpy() == pytest.approx(2 * own)
+    metrics = results[0].rows[0].metrics
+    assert metrics["coverage_90"] == pytest.approx(np.mean(judged.indices % 2 == 0))
+    assert metrics["interval_width_90"] == pytest.approx(1.5 * own.mean())
+    page = render_report(report(scores, results, {}))
+    assert "The band is the 90 % interval, the prediction divided and multiplied by 2.00." in page
 
 
 def test_several_classes_go_through_to_the_page(three_classes: Scores, tmp_path: Path) -> None:
@@ -203,9 +236,13 @@ def test_every_target_with_labels_has_its_own_worst_predictions(three_classes: S
 
 
 def test_the_lineage_tells_a_pretrained_predictor_from_one_that_began_at_random(
-    three_classes: Scores, tiny_predictor: ArtifactRef, tiny_model: ArtifactRef
+    three_classes: Scores,
+    small_predictor: ArtifactRef,
+    small_model: ArtifactRef,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model, scratch = Store().fetch(tiny_model.uri), Store().fetch(tiny_predictor.uri)
+    monkeypatch.setattr(page_module, "training_curves", lambda _: [])
+    model, scratch = Store().fetch(small_model.uri), Store().fetch(small_predictor.uri)
     dataset = three_classes.judged.artifact.manifest
     parents = {"dataset": dataset.digest, "model": model.manifest.digest}
     pretrained = replace(

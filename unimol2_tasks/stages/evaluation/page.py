@@ -109,7 +109,7 @@ def _worst_prediction(scores: Scores, result: TargetResult, place: int) -> Worst
     predicted = np.asarray(result.y_pred)[place]
     value = float(predicted) if result.kind != "multiclass" else float(predicted.argmax())
     target = next(target for target in judged.targets.targets if target.name == result.name)
-    halfwidths = scores.halfwidths(target)
+    interval = scores.interval(target)
     smiles = judged.dataset.smiles(index)
     return WorstPrediction(
         smiles,
@@ -118,7 +118,7 @@ def _worst_prediction(scores: Scores, result: TargetResult, place: int) -> Worst
         float(np.asarray(result.y_true)[place]),
         value,
         name=judged.dataset.id(index),
-        interval=None if halfwidths is None else (value - halfwidths[place], value + halfwidths[place]),
+        interval=None if interval is None else (float(interval[0][place]), float(interval[1][place])),
         spread=None if result.spread is None else float(np.asarray(result.spread)[place]),
         neighbour=_neighbour(scores, result.name, place),
     )

@@ -72,10 +72,9 @@ def write_predictions(path: Path, scores: Scores, results: Sequence[TargetResult
             columns[CLASS_PREFIX + result.name] = predicted.argmax(axis=1)
         else:
             columns[PREDICTION_PREFIX + result.name] = predicted
-        halfwidths = scores.halfwidths(target)
-        if halfwidths is not None and np.isfinite(halfwidths).all():
-            columns[LOWER_PREFIX + result.name] = predicted - halfwidths
-            columns[UPPER_PREFIX + result.name] = predicted + halfwidths
+        interval = scores.interval(target)
+        if interval is not None and np.isfinite(interval).all():
+            columns[LOWER_PREFIX + result.name], columns[UPPER_PREFIX + result.name] = interval
         if result.spread is not None:
             columns[STD_PREFIX + result.name] = np.asarray(result.spread)
     columns["nearest training molecule"] = scores.neighbours.ids
