@@ -65,7 +65,8 @@ def test_a_molecule_has_the_mean_and_spread_of_the_networks_that_may_be_asked() 
     assert asked.values[:2].tolist() == [[2.0], [5.0]]
     assert np.isnan(asked.values[2]).all()
     assert asked.spread is not None
-    assert asked.spread[:2].tolist() == [[1.0], [0.0]]
+    assert asked.spread[0].tolist() == pytest.approx([np.std([1, 3], ddof=1)])
+    assert np.isnan(asked.spread[1:]).all()
 
 
 def test_a_single_network_has_no_spread() -> None:
@@ -81,6 +82,21 @@ def test_intervals_of_a_fold_never_rest_on_its_own_errors() -> None:
         assert set(widths[folds == fold]) == {conformal_halfwidth(errors[folds != fold], 0.8)}
     shared = Calibration(errors, np.full(30, -1), np.full(5, -1)).halfwidths(0, 0.8)
     assert set(shared) == {conformal_halfwidth(errors, 0.8)}
+
+
+def test_a_molecule_of_a_single_network_leaves_the_spread_of_the_others_defined(
+    three_classes: Scores, tmp_path: Path
+) -> None:
+    asked, judged = three_classes.predictors["Uni-Mol2"], three_classes.judged
+    members = {name: values.copy() for name, values in asked.members.items()}
+    members["seed-1"][judged.indices[0]] = NAN
+    scores = replace(three_classes, predictors={"Uni-Mol2": replace(asked, members=members)})
+    results = scores.results()
+    write_predictions(tmp_path / "predictions.csv", scores, results)
+    spread = pl.read_csv(tmp_path / "predictions.csv")["std:aromatic"].to_list()
+    assert spread[0] is None
+    assert results[0].rows[0].metrics["spread"] == pytest.approx(np.mean(spread[1:]))
+    assert "Error and spread" in render_report(report(scores, results, {}))
 
 
 def test_the_report_calibrates_a_logarithm_on_logarithms(

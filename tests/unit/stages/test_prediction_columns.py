@@ -52,9 +52,9 @@ def test_an_ensemble_gives_the_mean_and_the_spread_of_its_members(
 ) -> None:
     first = table(small_ensemble, rows, values()).row(0, named=True)
     assert first["prediction:logS"] == pytest.approx(2.0)
-    assert first["std:logS"] == pytest.approx(np.std([1, 2, 3]))
+    assert first["std:logS"] == pytest.approx(np.std([1, 2, 3], ddof=1))
     assert first["prediction:toxic"] == pytest.approx(0.2)
-    assert first["std:phase=1"] == pytest.approx(np.std([0.3, 0.7, 0.8]))
+    assert first["std:phase=1"] == pytest.approx(np.std([0.3, 0.7, 0.8], ddof=1))
 
 
 def test_the_class_is_the_one_that_is_most_probable_on_average(

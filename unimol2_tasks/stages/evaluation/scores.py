@@ -179,7 +179,7 @@ def _best(target: Target, rows: list[ScoreRow], baselines: Mapping[str, Array]) 
 
 
 def _of_the_spread(spread: Array, off: Array) -> Iterator[tuple[str, float]]:
-    known = ~np.isnan(off)
+    known = ~np.isnan(off) & ~np.isnan(spread)
     if known.any():
         yield "spread", float(spread[known].mean())
     if known.sum() > 2 and np.ptp(spread[known]) > 0 and np.ptp(off[known]) > 0:

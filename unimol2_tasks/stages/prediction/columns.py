@@ -101,12 +101,13 @@ class PredictionColumns:
         return [target for target in self.targets.targets if target.kind == "multiclass"]
 
     def _predicted(self, values: NDArray[np.float64], smiles: Sequence[str]) -> pl.DataFrame:
-        means, spreads = values.mean(axis=1), values.std(axis=1)
+        means = values.mean(axis=1)
         columns: dict[str, NDArray[np.float64]] = {}
         classes = {}
         for k, name in enumerate(self.targets.columns):
             columns[PREDICTION_PREFIX + name] = means[:, k]
-            columns[STD_PREFIX + name] = spreads[:, k]
+            if self.members > 1:
+                columns[STD_PREFIX + name] = values[:, :, k].std(axis=1, ddof=1)
         for target in self._multiclass:
             own = means[:, self.targets.columns_of(target.name)]
             classes[CLASS_PREFIX + target.name] = own.argmax(axis=1)
