@@ -292,6 +292,18 @@ def test_the_lineage_tells_a_pretrained_predictor_from_one_that_began_at_random(
         ("LOG HLM_CLint (mL/min/kg)", "log mL/min/kg", "LOG HLM_CLint"),
         ("LOG MDR1-MDCK ER (B-A/A-B)", "", "LOG MDR1-MDCK ER (B-A/A-B)"),
         ("clearance (mL min-1 kg-1)", "mL min-1 kg-1", "clearance"),
+        ("LOG PLASMA PROTEIN BINDING (RAT) (% unbound)", "log % unbound", "LOG PLASMA PROTEIN BINDING (RAT)"),
+        ("LOG SOLUBILITY PH 6.8 (ug/mL)", "log ug/mL", "LOG SOLUBILITY PH 6.8"),
+        ("logS (mol/L)", "log mol/L", "logS"),
+        ("S (log mol/L)", "log mol/L", "S"),
+        ("log S (log mol/L)", "log mol/L", "log S"),
+        ("permeability (10^-6 cm/s)", "10^-6 cm/s", "permeability"),
+        ("polarisability (Å^3)", "Å^3", "polarisability"),
+        ("IC50 (nM)", "nM", "IC50"),
+        ("pIC50 (mean of 3)", "", "pIC50 (mean of 3)"),
+        ("activity (human)", "", "activity (human)"),
+        ("yield (2)", "", "yield (2)"),
+        ("logical_eV", "eV", "logical"),
     ],
 )
 def test_units_are_read_off_the_name_of_a_label(label: str, unit: str, bare: str) -> None:
