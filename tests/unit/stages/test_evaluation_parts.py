@@ -251,6 +251,18 @@ def test_every_target_with_labels_has_its_own_worst_predictions(three_classes: S
     ]
 
 
+def test_on_another_dataset_the_summary_says_what_the_baselines_learnt_from(three_classes: Scores) -> None:
+    judged, asked = three_classes.judged, three_classes.predictors["Uni-Mol2"]
+    other = replace(asked, candidate=replace(asked.candidate, is_own=False))
+    scores = replace(three_classes, predictors={"Uni-Mol2": other})
+    said = "The baselines learnt from the train and valid splits of this one"
+    assert said not in report(three_classes, [], {}).summary
+    assert said in report(scores, [], {}).summary
+    none = judged.indices[:0]
+    external = replace(scores, judged=replace(judged, parts=((judged.indices, none),)))
+    assert said not in report(external, [], {}).summary
+
+
 def test_the_lineage_tells_a_pretrained_predictor_from_one_that_began_at_random(
     three_classes: Scores,
     small_predictor: ArtifactRef,

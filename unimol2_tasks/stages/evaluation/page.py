@@ -57,6 +57,11 @@ def _summary(scores: Scores) -> str:
         }[judged.split]
     else:
         what, seen = f"{n} of the {judged.split} split", "the network was trained on another dataset."
+        if any(len(known) for _, known in judged.parts):
+            seen += (
+                " The baselines learnt from the train and valid splits of this one, which the network has "
+                "not seen: they know its labels, and the network does not."
+            )
     networks = len(predictor.members)
     return f"{what}; {seen}" + (f" An ensemble of {networks} networks." if networks > 1 else "")
 
