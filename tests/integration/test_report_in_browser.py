@@ -201,9 +201,14 @@ def rich_report() -> Report:
             "evaluate": {"published": None, "baselines": ["fingerprint", "descriptors"]},
         },
         lineage=[
-            LineageStep("dataset", "labelled data", "9f" * 32),
+            LineageStep("dataset", "labelled data", "9f" * 32, [("table", "7b" * 32)], "0.1.0"),
             LineageStep("model", "pretraining", "a1" * 32),
-            LineageStep("predictor", "Uni-Mol2", "3c" * 32),
+            LineageStep(
+                "predictor",
+                "Uni-Mol2",
+                "3c" * 32,
+                [("model, pretraining", "a1" * 32), ("random weights", "")],
+            ),
         ],
     )
 

@@ -1,7 +1,6 @@
 """Murcko scaffolds: ring systems with their linkers, and how often to sample each."""
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from rdkit import Chem
 
@@ -15,19 +14,6 @@ def murcko_scaffold(mol: Chem.Mol) -> str:
     Source: Bemis and Murcko, J. Med. Chem. 39, 2887 (1996), as RDKit implements it.
     """
     return Chem.MolToSmiles(Chem.MurckoDecompose(mol), isomericSmiles=False)
-
-
-def scaffold_counts(scaffolds: pl.Series) -> pl.DataFrame:
-    """How many molecules each scaffold has: a table as `artifacts.schemas.SCAFFOLDS` describes.
-
-    Args:
-        scaffolds: One per molecule, empty for an acyclic one.
-
-    Returns:
-        `scaffold` and `molecules`; the most frequent first, equally frequent ones by their text.
-    """
-    counts = scaffolds.alias("scaffold").value_counts(name="molecules")
-    return counts.cast({"molecules": pl.UInt64}).sort(["molecules", "scaffold"], descending=[True, False])
 
 
 def sampling_probabilities(

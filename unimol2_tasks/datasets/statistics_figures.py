@@ -10,32 +10,15 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from unimol2_tasks.evaluation.charts import ACCENT, INK, SERIES, Chart, LegendEntry, axes, chart, standalone
+from unimol2_tasks.evaluation.charts import ACCENT, Chart, LegendEntry, axes, chart
 from unimol2_tasks.evaluation.scoretable import number
 
 _MOST_ELEMENTS = 14
 _BAR = 0.92
 """Width of a bar, of its place."""
 _MOST_GAPS = 60
-_MARKERS = "os^Dv*"
 _MOST_DECADES = 3
 """Above it an axis has a label per power of ten, below it also at twice and five times that."""
-
-
-def scaffold_figure(counts: Mapping[str, NDArray[np.int64]], top: int = 40) -> str:
-    """The most frequent scaffolds of one or more sets, as an SVG file of its own.
-
-    Args:
-        counts: Molecules per scaffold, in any order, by the name of the set; at most six sets.
-        top: How many scaffolds of each set are shown, the most frequent first.
-
-    Returns:
-        Frequency against rank, on a logarithmic axis (Uni-Mol2, figure on the data's scaffolds).
-
-    Raises:
-        ValueError: There is no set, more than six, or a set without scaffolds.
-    """
-    return standalone(_scaffold_chart(counts, top, legend_inside=True))
 
 
 def scaffold_chart(name: str, counts: Sequence[int], molecules: int) -> Chart:
@@ -43,7 +26,13 @@ def scaffold_chart(name: str, counts: Sequence[int], molecules: int) -> Chart:
     ranked = np.asarray(counts, np.int64)
     share = int(ranked.sum()) / molecules
     caption = f"The {len(ranked)} most frequent scaffolds hold {share:.1%} of the molecules."
-    return _scaffold_chart({name: ranked}, len(ranked), caption=caption)
+    with axes() as ax:
+        ax.bar(np.arange(1, len(ranked) + 1), ranked, color=ACCENT, alpha=0.8)
+        ax.grid(visible=False, axis="x")
+        _logarithmic(ax, int(ranked.min()))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set(xlabel="scaffold, by frequency", ylabel="molecules")
+        return chart(ax, "Most frequent scaffolds", caption, (LegendEntry(name, "series-1"),))
 
 
 def size_chart(heavy_atoms: Mapping[str, int]) -> Chart:
@@ -99,39 +88,6 @@ def label_chart(label: Mapping[str, Any]) -> Chart:
     lower, upper = label["quartiles"]
     caption = f"Half of the values lie between {number(lower)} and {number(upper)}." if lower < upper else ""
     return histogram_chart("Values", label["histogram"], "value", "molecules", caption)
-
-
-def _scaffold_chart(
-    counts: Mapping[str, NDArray[np.int64]], top: int, caption: str = "", legend_inside: bool = False
-) -> Chart:
-    if not 1 <= len(counts) <= len(SERIES):
-        raise ValueError(f"{len(counts)} sets of scaffolds; one figure shows 1 to {len(SERIES)}")
-    lowest = min(_ranked(name, values, top)[-1] for name, values in counts.items())
-    with axes() as ax:
-        for place, (name, values) in enumerate(counts.items()):
-            ranked = _ranked(name, values, top)
-            ranks = np.arange(1, len(ranked) + 1)
-            if len(counts) == 1:
-                ax.bar(ranks, ranked, color=ACCENT, alpha=0.8)
-            else:
-                # A space in front: matplotlib keeps names with a leading underscore out of legends.
-                lines = ax.plot(ranks, ranked, label=f" {name}", color=SERIES[place], linewidth=1.2)
-                lines[0].set(marker=_MARKERS[place], markersize=3.5)
-        if legend_inside and len(counts) > 1:
-            ax.legend(frameon=False, labelcolor=INK)
-        ax.grid(visible=False, axis="x")
-        _logarithmic(ax, int(lowest))
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set(xlabel="scaffold, by frequency", ylabel="molecules")
-        legend = tuple(LegendEntry(name, f"series-{place}") for place, name in enumerate(counts, start=1))
-        return chart(ax, "Most frequent scaffolds", caption, legend)
-
-
-def _ranked(name: str, counts: NDArray[np.int64], top: int) -> NDArray[np.int64]:
-    positive = counts[counts > 0]
-    if not len(positive):
-        raise ValueError(f"{name}: no scaffolds to draw")
-    return np.sort(positive)[::-1][:top]
 
 
 def _numbers(counts: Mapping[str, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

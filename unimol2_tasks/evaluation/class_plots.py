@@ -11,6 +11,8 @@ from unimol2_tasks.evaluation.labels import FloatArray, IntArray
 from unimol2_tasks.evaluation.ranking import average_precision, roc_auc
 from unimol2_tasks.evaluation.scoretable import number
 
+_MOST_CLASSES = 20
+
 
 def roc(label: IntArray, probability: FloatArray) -> Chart:
     """True over false positive rate; `label` [n] holds both classes."""
@@ -53,17 +55,31 @@ def reliability_diagram(probability: FloatArray, hit: FloatArray, outcome: str) 
         ax.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
         ax.set(xlabel="predicted probability", ylabel=f"share that is {outcome}")
         caption = (
-            "On the dashed line a probability means what it says; every dot holds a tenth of the molecules. "
+            "On the dashed line a probability means what it says; a dot is a group of molecules of similar "
+            "probability, of at most ten. "
             f"Calibration error {number(calibration_error(probability, hit))}."
         )
         return chart(ax, "Reliability", caption)
 
 
 def confusion(label: IntArray, probability: FloatArray) -> Chart:
-    """Decided over true classes of `label` [n] and `probability` [n, K], shaded by the share of the class."""
-    classes = probability.shape[1]
-    counts = confusion_matrix(label, probability.argmax(axis=1), labels=np.arange(classes))
+    """Decided over true classes of `label` [n] and `probability` [n, K], shaded by the share of the class.
+
+    Of many classes only those with most errors: a thousand would be a million boxes.
+    """
+    known = probability.shape[1]
+    counts = confusion_matrix(label, probability.argmax(axis=1), labels=np.arange(known))
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shown = _most_confused(counts)
+    classes = len(shown)
+    counts, share = counts[np.ix_(shown, shown)], share[np.ix_(shown, shown)]
+    caption = "Molecules by measured and predicted class; on the diagonal both agree."
+    if classes < known:
+        caption += (
+            f" The {classes} of {known:,} classes that were mistaken most; other classes are not shown."
+        )
+    # In a cell of twenty there is room for four small digits.
+    size = min(10, 110 / classes)
     with axes() as ax:
         for true in range(classes):
             for decided in range(classes):
@@ -71,12 +87,30 @@ def confusion(label: IntArray, probability: FloatArray) -> Chart:
                 ax.axhspan(
                     true - 0.49, true + 0.49, (decided + 0.01) / classes, (decided + 0.99) / classes, **box
                 )
-                ax.text(decided, true, f"{counts[true, decided]:,}", ha="center", va="center", color=TEXT)
+                ax.text(
+                    decided,
+                    true,
+                    f"{counts[true, decided]:,}",
+                    ha="center",
+                    va="center",
+                    color=TEXT,
+                    fontsize=size,
+                )
         ax.set(xlim=(-0.5, classes - 0.5), ylim=(classes - 0.5, -0.5), aspect="equal")
         ax.set(
-            xticks=range(classes), yticks=range(classes), xlabel="predicted class", ylabel="measured class"
+            xticks=range(classes),
+            yticks=range(classes),
+            xticklabels=shown,
+            yticklabels=shown,
+            xlabel="predicted class",
+            ylabel="measured class",
         )
+        ax.tick_params(labelsize=size)
         ax.grid(visible=False)
-        return chart(
-            ax, "Confusion", "Molecules by measured and predicted class; on the diagonal both agree."
-        )
+        return chart(ax, "Confusion", caption)
+
+
+def _most_confused(counts: IntArray) -> IntArray:
+    """The classes, in their order, with most molecules that were mistaken for others or others for them."""
+    wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
+    return np.sort(np.argsort(-wrong, kind="stable")[:_MOST_CLASSES])

@@ -63,6 +63,8 @@ class TargetResult:
     """How often the conformal intervals hold, by rising level; empty where there are none."""
     level: float = 0.9
     """The level whose interval is drawn."""
+    logarithmic: bool = False
+    """Whether the half-widths are those of the natural logarithm."""
     spread: npt.ArrayLike | None = None
     """[n] standard deviation over the ensemble's members; None for a single network."""
     similarity: npt.ArrayLike | None = None
@@ -133,6 +135,10 @@ class LineageStep:
     """Its name or URI."""
     digest: str
     """Its content digest; empty where it has none."""
+    made_from: Sequence[tuple[str, str]] = ()
+    """What it was made from, and the digest of each; an empty digest where there is none."""
+    code_version: str = ""
+    """Of the release that made it; empty where unknown."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,7 +151,7 @@ class Report:
     targets: Sequence[TargetResult] = ()
     curves: Sequence[Curve] = ()
     worst: Sequence[WorstPrediction] = ()
-    """Worst first."""
+    """Target by target, worst first."""
     data_card: Mapping[str, str] = field(default_factory=dict)
     """Facts about the data: where from, how many, which split."""
     parameters: Mapping[str, Any] = field(default_factory=dict)

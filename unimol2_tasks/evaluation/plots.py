@@ -28,8 +28,8 @@ def _of_the_kind(target: TargetResult) -> list[Chart]:
     if target.kind == "regression":
         true, pred = regression_rows(target.y_true, target.y_pred)
         return [
-            parity(true, pred, target.unit, target.halfwidth),
-            residuals(true, pred, target.unit, target.halfwidth),
+            parity(true, pred, target.unit, target.halfwidth, target.logarithmic),
+            residuals(true, pred, target.unit, target.halfwidth, target.logarithmic),
             errors(pred - true, target.unit),
         ]
     if target.kind == "binary":
@@ -47,7 +47,7 @@ def _of_the_uncertainty(target: TargetResult) -> list[Chart]:
     off = losses(target.kind, target.y_true, target.y_pred)
     what = "mean absolute error" if target.kind == "regression" else "1 - probability of the right class"
     if any(np.isfinite(found.halfwidth) for found in target.coverage):
-        charts.append(coverage_chart(target.coverage, target.unit))
+        charts.append(coverage_chart(target.coverage, target.unit, target.logarithmic))
     if target.spread is not None:
         charts.append(spread_chart(target.spread, off, target.unit, what))
     if target.similarity is not None:

@@ -8,7 +8,8 @@ from matplotlib.ticker import MaxNLocator
 
 from unimol2_tasks.evaluation.charts import ACCENT, INK, TICKS, Chart, axes, chart, with_unit
 from unimol2_tasks.evaluation.labels import FloatArray
-from unimol2_tasks.evaluation.scoretable import number
+from unimol2_tasks.evaluation.scoretable import interval_size, number
+from unimol2_tasks.evaluation.uncertainty import conformal_interval
 
 _MOST_DOTS = 2000
 """Above it dots hide each other and weigh megabytes; hexagons shaded by density take their place."""
@@ -16,38 +17,46 @@ _MOST_DOTS = 2000
 Limits = tuple[float, float]
 
 
-def parity(true: FloatArray, pred: FloatArray, unit: str, halfwidth: float | None) -> Chart:
+def parity(
+    true: FloatArray, pred: FloatArray, unit: str, halfwidth: float | None, logarithmic: bool
+) -> Chart:
     """Predictions over labels, [n] each, with the conformal interval as a band along the diagonal."""
     limits = _limits(np.concatenate([true, pred]))
     with axes() as ax:
-        line = np.array(limits)
         if halfwidth is not None and np.isfinite(halfwidth):
-            ax.fill_between(line, line - halfwidth, line + halfwidth, color=ACCENT, alpha=0.1, linewidth=0)
+            line = _banded(limits, logarithmic)
+            low, high = conformal_interval(line, halfwidth, logarithmic)
+            ax.fill_between(line, low, high, color=ACCENT, alpha=0.1, linewidth=0)
         ax.plot(limits, limits, color=INK, linewidth=1, linestyle="--")
         _dots(ax, true, pred, limits, limits)
         ticks = [tick for tick in MaxNLocator(TICKS).tick_values(*limits) if limits[0] <= tick <= limits[1]]
         ax.set(xlim=limits, ylim=limits, xticks=ticks, yticks=ticks, aspect="equal")
         ax.set(xlabel=with_unit("measured", unit), ylabel=with_unit("predicted", unit))
         caption = (
-            f"{len(true):,} molecules; on the dashed line the prediction is exact.{_band(halfwidth, unit)}"
+            f"{len(true):,} molecules; on the dashed line the prediction is exact."
+            f"{_band(halfwidth, unit, logarithmic)}"
         )
         return chart(ax, "Predicted against measured", caption)
 
 
-def residuals(true: FloatArray, pred: FloatArray, unit: str, halfwidth: float | None) -> Chart:
+def residuals(
+    true: FloatArray, pred: FloatArray, unit: str, halfwidth: float | None, logarithmic: bool
+) -> Chart:
     """Errors over predictions, [n] each, which shows where a model is biased."""
     error = pred - true
     x, y = _limits(pred), _limits(np.append(error, 0.0))
     with axes() as ax:
         if halfwidth is not None and np.isfinite(halfwidth):
-            ax.axhspan(-halfwidth, halfwidth, color=ACCENT, alpha=0.1, linewidth=0)
+            line = _banded(x, logarithmic)
+            low, high = conformal_interval(line, halfwidth, logarithmic)
+            ax.fill_between(line, line - high, line - low, color=ACCENT, alpha=0.1, linewidth=0)
         ax.axhline(0, color=INK, linewidth=1, linestyle="--")
         _dots(ax, pred, error, x, y)
         ax.set(xlim=x, ylim=y)
         ax.xaxis.set_major_locator(MaxNLocator(TICKS))
         ax.set(xlabel=with_unit("predicted", unit), ylabel=with_unit("predicted - measured", unit))
         caption = "Above the dashed line the prediction is too high."
-        return chart(ax, "Residuals", caption + _band(halfwidth, unit))
+        return chart(ax, "Residuals", caption + _band(halfwidth, unit, logarithmic))
 
 
 def errors(error: FloatArray, unit: str) -> Chart:
@@ -69,10 +78,15 @@ def errors(error: FloatArray, unit: str) -> Chart:
         return chart(ax, "Errors", caption)
 
 
-def _band(halfwidth: float | None, unit: str) -> str:
+def _banded(limits: Limits, logarithmic: bool) -> FloatArray:
+    """Where a band begins and ends; there is none below 0 that is one of logarithms."""
+    return np.maximum(limits, 0.0) if logarithmic else np.array(limits)
+
+
+def _band(halfwidth: float | None, unit: str, logarithmic: bool) -> str:
     if halfwidth is None or not np.isfinite(halfwidth):
         return ""
-    return f" The band is the 90 % interval, ± {number(halfwidth)}{f' {unit}' if unit else ''}."
+    return f" The band is the 90 % interval, {interval_size(halfwidth, unit, logarithmic)}."
 
 
 def _limits(values: FloatArray) -> Limits:

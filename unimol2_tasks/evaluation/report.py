@@ -30,7 +30,7 @@ from unimol2_tasks.evaluation.scoretable import (
     score_table,
     uncertainty_table,
 )
-from unimol2_tasks.evaluation.worstcards import worst_card
+from unimol2_tasks.evaluation.worstcards import WorstCard, worst_card
 
 __all__ = [
     "Curve",
@@ -68,7 +68,6 @@ def render_report(report: Report) -> str:
     Raises:
         ValueError: If a target's labels and predictions, or a curve's x and y, do not fit together.
     """
-    by_name = {target.name: target for target in report.targets}
     return (
         page_environment()
         .get_template("report.html.jinja")
@@ -77,7 +76,7 @@ def render_report(report: Report) -> str:
             headlines=[line for target in report.targets if (line := headline(target))],
             targets=[_target_section(target) for target in report.targets],
             curves=[curve_chart(curve) for curve in report.curves],
-            worst=[worst_card(worst, by_name.get(worst.target)) for worst in report.worst],
+            worst=_worst_sections(report),
             parameters=_parameter_sections(report.parameters),
         )
     )
@@ -96,6 +95,15 @@ def _target_section(target: TargetResult) -> _TargetSection:
         target_charts(target),
         [group_section(table, target) for table in target.groups if table.scores],
     )
+
+
+def _worst_sections(report: Report) -> dict[str, list[WorstCard]]:
+    """The worst predictions by target."""
+    by_name = {target.name: target for target in report.targets}
+    sections: dict[str, list[WorstCard]] = {}
+    for worst in report.worst:
+        sections.setdefault(worst.target, []).append(worst_card(worst, by_name.get(worst.target)))
+    return sections
 
 
 def _members(target: TargetResult) -> str:

@@ -130,6 +130,13 @@ def number(value: float) -> str:
     return text.replace("-", _MINUS)
 
 
+def interval_size(halfwidth: float, unit: str, logarithmic: bool) -> str:
+    """Print what lies on both sides of a prediction: a distance, or of logarithms a factor."""
+    if logarithmic:
+        return f"the prediction divided and multiplied by {number(float(np.exp(halfwidth)))}"
+    return f"± {number(halfwidth)}{f' {unit}' if unit else ''}"
+
+
 def _table(target: TargetResult, names: Sequence[str]) -> ScoreTable:
     measured = [row for row in target.rows if row.role != "published"]
     best = {name: _best(name, measured) for name in names}

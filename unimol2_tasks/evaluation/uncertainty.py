@@ -23,7 +23,7 @@ class Coverage:
     level: float
     """The share that the intervals were made for."""
     halfwidth: float
-    """Prediction ± this, in the target's unit, on average; infinite where too few molecules calibrate."""
+    """Prediction ± this, or ln prediction ± this, on average; infinite where too few molecules calibrate."""
     covered: int
     """Labels that lie inside."""
     n: int
@@ -43,6 +43,40 @@ class Coverage:
         return float(found.low), float(found.high)
 
 
+def absolute_errors(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, logarithmic: bool = False) -> FloatArray:
+    """What intervals are calibrated with.
+
+    Args:
+        y_true: Labels, [n]; NaN marks a missing one. Above 0 where logarithmic.
+        y_pred: Predictions, [n], in the same unit. Above 0 where logarithmic.
+        logarithmic: Whether the errors are |ln prediction - ln label| instead of |prediction - label|.
+
+    Returns:
+        [n], NaN where the label is missing.
+    """
+    true, pred = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
+    return np.abs(np.log(pred) - np.log(true)) if logarithmic else np.abs(pred - true)
+
+
+def conformal_interval(
+    y_pred: npt.ArrayLike, halfwidth: npt.ArrayLike, logarithmic: bool = False
+) -> tuple[FloatArray, FloatArray]:
+    """The interval around every prediction.
+
+    Args:
+        y_pred: Predictions, [n].
+        halfwidth: From `conformal_halfwidth` of `absolute_errors` of the same kind, one or [n].
+        logarithmic: Whether it is one of logarithms: prediction / e^halfwidth to prediction · e^halfwidth.
+
+    Returns:
+        Lower and upper ends, [n] each, in the predictions' unit.
+    """
+    pred, half = np.asarray(y_pred, np.float64), np.asarray(halfwidth, np.float64)
+    if logarithmic:
+        return pred * np.exp(-half), pred * np.exp(half)
+    return pred - half, pred + half
+
+
 def conformal_halfwidth(absolute_errors: npt.ArrayLike, coverage: float) -> float:
     """Half the width of intervals that hold a new label with at least the probability `coverage`.
 
@@ -52,8 +86,8 @@ def conformal_halfwidth(absolute_errors: npt.ArrayLike, coverage: float) -> floa
     regression", 2018, theorem 2.2).
 
     Args:
-        absolute_errors: |prediction - label| of the calibration molecules, [n], in any order; NaN marks a
-            missing label.
+        absolute_errors: |prediction - label| of the calibration molecules, or of their logarithms, [n], in
+            any order; NaN marks a missing label.
         coverage: The wanted share of labels inside, between 0 and 1.
 
     Returns:
@@ -75,15 +109,20 @@ def conformal_halfwidth(absolute_errors: npt.ArrayLike, coverage: float) -> floa
 
 
 def measured_coverage(
-    y_true: npt.ArrayLike, y_pred: npt.ArrayLike, halfwidth: npt.ArrayLike, level: float
+    y_true: npt.ArrayLike,
+    y_pred: npt.ArrayLike,
+    halfwidth: npt.ArrayLike,
+    level: float,
+    logarithmic: bool = False,
 ) -> Coverage:
-    """Count the labels within `halfwidth` of their prediction.
+    """Count the labels inside the `conformal_interval` of their prediction.
 
     Args:
         y_true: Labels, [n]; NaN marks a missing one, whose row is left out.
         y_pred: Predictions, [n], in the same unit.
         halfwidth: From `conformal_halfwidth`, one or [n]; may be infinite.
         level: The share that it was made for.
+        logarithmic: Whether `halfwidth` is one of logarithms.
 
     Raises:
         ValueError: If the shapes differ or are not 1-D, or a value is infinite, or a prediction NaN.
@@ -91,7 +130,8 @@ def measured_coverage(
     true, pred = regression_rows(y_true, y_pred)
     width = np.broadcast_to(np.asarray(halfwidth, np.float64), np.shape(y_true))
     width = width[~np.isnan(np.asarray(y_true, np.float64))]
-    covered = int((np.abs(pred - true) <= width).sum())
+    low, high = conformal_interval(pred, width, logarithmic)
+    covered = int(((low <= true) & (true <= high)).sum())
     return Coverage(level, float(width.mean()) if len(width) else math.nan, covered, len(true))
 
 

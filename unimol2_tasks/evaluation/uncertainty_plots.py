@@ -11,13 +11,13 @@ from scipy import stats
 
 from unimol2_tasks.evaluation.charts import ACCENT, INK, TICKS, Chart, axes, chart, with_unit
 from unimol2_tasks.evaluation.labels import FloatArray
-from unimol2_tasks.evaluation.scoretable import number
+from unimol2_tasks.evaluation.scoretable import interval_size, number
 from unimol2_tasks.evaluation.uncertainty import Coverage, binned_errors
 
 _BINS = 8
 
 
-def coverage_chart(coverage: Sequence[Coverage], unit: str) -> Chart:
+def coverage_chart(coverage: Sequence[Coverage], unit: str, logarithmic: bool) -> Chart:
     """Measured over wanted coverage, with the 95 % interval of the measurement."""
     known = [found for found in coverage if np.isfinite(found.halfwidth)]
     level = np.array([found.level for found in known])
@@ -30,7 +30,7 @@ def coverage_chart(coverage: Sequence[Coverage], unit: str) -> Chart:
         ax.scatter(level, measured, s=20, color=ACCENT, linewidths=0, zorder=3)
         ax.set(xlim=(0.45, 1), ylim=(min(0.45, float(low.min()) - 0.02), 1.005))
         ax.set(xlabel="wanted share", ylabel="share inside the interval")
-        return chart(ax, "Coverage of the intervals", _coverage_caption(known, unit))
+        return chart(ax, "Coverage of the intervals", _coverage_caption(known, unit, logarithmic))
 
 
 def spread_chart(spread: npt.ArrayLike, error: FloatArray, unit: str, what: str) -> Chart:
@@ -65,15 +65,14 @@ def _binned(
         return chart(ax, title, caption)
 
 
-def _coverage_caption(known: Sequence[Coverage], unit: str) -> str:
+def _coverage_caption(known: Sequence[Coverage], unit: str, logarithmic: bool) -> str:
     at = next((found for found in known if found.level == 0.9), known[-1])
     low, high = at.interval
-    after = f" {unit}" if unit else ""
     wanted, found = f"{100 * at.level:.0f} %", f"{100 * at.fraction:.1f} %"
     return (
-        f"Intervals of ± {number(at.halfwidth)}{after} were to hold {wanted} of the molecules; they hold "
-        f"{found} of {at.n:,} ({100 * low:.1f} to {100 * high:.1f} %). On the dashed line they hold "
-        "what they promise."
+        f"Intervals of {interval_size(at.halfwidth, unit, logarithmic)} were to hold {wanted} of the "
+        f"molecules; they hold {found} of {at.n:,} ({100 * low:.1f} to {100 * high:.1f} %). "
+        "On the dashed line they hold what they promise."
     )
 
 

@@ -24,7 +24,7 @@ class EvaluateParams(Section):
     )
     units: dict[str, str] = Field({}, description="Unit of a label, by name; else as gap_eV or gap (eV) say.")
     bootstrap: int = Field(200, ge=0, description="Resamples for 95 % intervals; 0: none.")
-    worst: int = Field(6, ge=0, description="Worst predictions drawn in the report.")
+    worst: int = Field(6, ge=0, description="Worst predictions of every label drawn in the report.")
 
 
 class PredictParams(Section):

@@ -42,6 +42,11 @@ class Target(BaseModel):
             return tuple(f"{self.name}={k}" for k in range(self.classes))
         return (self.name,)
 
+    @property
+    def logarithmic(self) -> bool:
+        """Whether logarithms are learnt, of labels above 0."""
+        return self.scaling == "log"
+
     def to_natural(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Network outputs `[..., classes]` in the label's unit, or as probabilities."""
         if self.kind == "multiclass":
@@ -51,7 +56,7 @@ class Target(BaseModel):
             probability: NDArray[np.float64] = expit(outputs)
             return probability
         values = outputs * self.std + self.mean
-        if self.scaling == "log":
+        if self.logarithmic:
             return np.exp(np.clip(values, -_LARGEST_EXPONENT, _LARGEST_EXPONENT))
         return values
 

@@ -1,14 +1,11 @@
 import numpy as np
-import polars as pl
 import pytest
 from rdkit import Chem
 
-from unimol2_tasks.artifacts.schemas import SCAFFOLDS, validate
 from unimol2_tasks.chemistry.scaffolds import (
     molecule_probabilities,
     murcko_scaffold,
     sampling_probabilities,
-    scaffold_counts,
 )
 
 
@@ -18,12 +15,6 @@ from unimol2_tasks.chemistry.scaffolds import (
 )
 def test_murcko_scaffolds(smiles: str, scaffold: str) -> None:
     assert murcko_scaffold(Chem.MolFromSmiles(smiles)) == scaffold
-
-
-def test_counts_begin_with_the_most_frequent() -> None:
-    counts = scaffold_counts(pl.Series("s", ["C1CC1", "", "c1ccccc1", "", "C1CCC1", "c1ccccc1", ""]))
-    validate(counts, SCAFFOLDS, "scaffolds.parquet")
-    assert counts.rows() == [("", 3), ("c1ccccc1", 2), ("C1CC1", 1), ("C1CCC1", 1)]
 
 
 def test_sampling_is_the_softmax_of_frequencies() -> None:

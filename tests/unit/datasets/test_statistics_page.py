@@ -4,12 +4,9 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
-from unimol2_tasks.datasets.statistics_figures import scaffold_figure
 from unimol2_tasks.datasets.statistics_page import render_statistics
 
 HOSTILE = "<script>alert('x')</script>&\"$\\frac{"
@@ -155,35 +152,3 @@ def test_the_same_summary_gives_the_same_bytes_in_another_process(page: str) -> 
     code += "sys.stdout.buffer.write(render_statistics(summary()).encode())"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
     assert other.decode() == page
-
-
-def test_the_scaffold_figure_compares_sets() -> None:
-    ours, theirs = np.array([3, 500, 0, 20, 1]), np.arange(1, 100_000, 7)
-    figure = scaffold_figure({"_ours & <b>": ours, "Uni-Mol2": theirs})
-    texts = [element.text for element in ElementTree.fromstring(figure).iter() if element.text]  # noqa: S314
-    assert any("_ours & <b>" in text for text in texts)
-    assert any("Uni-Mol2" in text for text in texts)
-    assert "var(" not in figure
-    assert figure == scaffold_figure({"_ours & <b>": ours, "Uni-Mol2": theirs})
-
-
-def test_the_scaffold_figure_shows_as_many_as_asked() -> None:
-    counts = np.arange(1, 200)
-
-    def bars(top: int) -> int:
-        return scaffold_figure({"ours": counts}, top).count("opacity: 0.8")
-
-    assert bars(40) - bars(10) == 30
-
-
-@pytest.mark.parametrize(
-    ("counts", "message"),
-    [
-        ({}, "0 sets"),
-        ({str(number): np.array([1]) for number in range(7)}, "7 sets"),
-        ({"empty": np.array([0])}, "empty: no scaffolds"),
-    ],
-)
-def test_the_scaffold_figure_refuses_what_it_cannot_draw(counts: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        scaffold_figure(counts)

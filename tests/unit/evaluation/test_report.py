@@ -180,6 +180,30 @@ def test_a_large_test_set_stays_a_small_page() -> None:
     assert len(render_report(Report("QM9", "", [regression(13_000)]))) < 1_000_000
 
 
+def test_a_thousand_classes_stay_a_small_chart_of_those_that_are_mistaken() -> None:
+    classes, rows = 1000, 2000
+    true = np.arange(rows) % classes
+    probabilities = np.zeros((rows, classes))
+    probabilities[np.arange(rows), true] = 1.0
+    for one, other in ((3, 700), (700, 3), (41, 42)):
+        probabilities[true == one] = np.eye(classes)[other]
+    target = TargetResult("phase", "", "multiclass", true, probabilities, [])
+    page = render_report(Report("Classes", "", [target]))
+    assert len(page) < 400_000
+    assert "The 20 of 1,000 classes that were mistaken most; other classes are not shown." in page
+    for name in (3, 41, 42, 700):
+        assert page.count(f">{name}</text>") == 2
+
+
+def test_a_few_classes_are_all_shown() -> None:
+    probabilities = np.eye(4)[[0, 1, 2, 3, 3]]
+    page = render_report(
+        Report("Classes", "", [TargetResult("phase", "", "multiclass", [0, 1, 2, 3, 2], probabilities, [])])
+    )
+    assert "Confusion" in page
+    assert "mistaken most" not in page
+
+
 def test_degenerate_targets_still_make_a_page() -> None:
     unlabelled = TargetResult(
         "none", "", "regression", [np.nan, np.nan], [1.0, 2.0], [ScoreRow("model", {"n": 0.0})]

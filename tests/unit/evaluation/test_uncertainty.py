@@ -10,8 +10,10 @@ from scipy import stats
 from unimol2_tasks.evaluation.uncertainty import (
     LEVELS,
     Coverage,
+    absolute_errors,
     binned_errors,
     conformal_halfwidth,
+    conformal_interval,
     measured_coverage,
 )
 
@@ -69,6 +71,35 @@ def test_on_exchangeable_data_the_coverage_is_right(level: float, errors: str) -
     assert covered / (repeats * judged) == pytest.approx(
         expected, abs=4 * math.hypot(spread, noise) / math.sqrt(repeats)
     )
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9])
+def test_intervals_of_logarithms_hold_what_they_promise_of_small_and_of_large_values(level: float) -> None:
+    random = np.random.default_rng(11)
+    calibration, judged, repeats = 60, 200, 400
+    covered = np.zeros(2)
+    for _ in range(repeats):
+        pred = np.exp(random.normal(scale=3.0, size=calibration + judged))
+        true = pred * np.exp(random.normal(scale=0.5, size=len(pred)))
+        errors = absolute_errors(true[:calibration], pred[:calibration], logarithmic=True)
+        halfwidth = conformal_halfwidth(errors, level)
+        here = slice(calibration, None)
+        low, high = conformal_interval(pred[here], halfwidth, logarithmic=True)
+        assert np.all(low > 0)
+        inside = (low <= true[here]) & (true[here] <= high)
+        found = measured_coverage(true[here], pred[here], halfwidth, level, logarithmic=True)
+        assert found.covered == inside.sum()
+        small = pred[here] < 1
+        covered += inside[small].mean() / repeats, inside[~small].mean() / repeats
+    expected = math.ceil((calibration + 1) * level) / (calibration + 1)
+    # As above, of half as many judged molecules.
+    spread = math.sqrt(expected * (1 - expected) * (1 / (calibration + 2) + 2 / judged))
+    assert covered == pytest.approx(expected, abs=4 * spread / math.sqrt(repeats))
+
+
+def test_a_label_that_has_no_logarithm_is_outside_the_interval() -> None:
+    found = measured_coverage([0.0, -1.0, 2.0], [1.0, 1.0, 1.0], math.log(3), 0.9, logarithmic=True)
+    assert (found.covered, found.n) == (1, 3)
 
 
 def test_the_coverage_interval_holds_the_wanted_level_on_exchangeable_data() -> None:

@@ -1,10 +1,12 @@
 """What evaluation consists of, each by itself."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
@@ -14,6 +16,8 @@ from unimol2_tasks.errors import UserError
 from unimol2_tasks.evaluation.report import render_report
 from unimol2_tasks.evaluation.uncertainty import conformal_halfwidth
 from unimol2_tasks.params import Params, PrepareParams
+from unimol2_tasks.stages.evaluation import intervals as intervals_module
+from unimol2_tasks.stages.evaluation import page as page_module
 from unimol2_tasks.stages.evaluation import scores as scores_module
 from unimol2_tasks.stages.evaluation.asked import Asked
 from unimol2_tasks.stages.evaluation.candidates import Candidate
@@ -61,7 +65,8 @@ def test_a_molecule_has_the_mean_and_spread_of_the_networks_that_may_be_asked() 
     assert asked.values[:2].tolist() == [[2.0], [5.0]]
     assert np.isnan(asked.values[2]).all()
     assert asked.spread is not None
-    assert asked.spread[:2].tolist() == [[1.0], [0.0]]
+    assert asked.spread[0].tolist() == pytest.approx([np.std([1, 3], ddof=1)])
+    assert np.isnan(asked.spread[1:]).all()
 
 
 def test_a_single_network_has_no_spread() -> None:
@@ -77,6 +82,52 @@ def test_intervals_of_a_fold_never_rest_on_its_own_errors() -> None:
         assert set(widths[folds == fold]) == {conformal_halfwidth(errors[folds != fold], 0.8)}
     shared = Calibration(errors, np.full(30, -1), np.full(5, -1)).halfwidths(0, 0.8)
     assert set(shared) == {conformal_halfwidth(errors, 0.8)}
+
+
+def test_a_molecule_of_a_single_network_leaves_the_spread_of_the_others_defined(
+    three_classes: Scores, tmp_path: Path
+) -> None:
+    asked, judged = three_classes.predictors["Uni-Mol2"], three_classes.judged
+    members = {name: values.copy() for name, values in asked.members.items()}
+    members["seed-1"][judged.indices[0]] = NAN
+    scores = replace(three_classes, predictors={"Uni-Mol2": replace(asked, members=members)})
+    results = scores.results()
+    write_predictions(tmp_path / "predictions.csv", scores, results)
+    spread = pl.read_csv(tmp_path / "predictions.csv")["std:aromatic"].to_list()
+    assert spread[0] is None
+    assert results[0].rows[0].metrics["spread"] == pytest.approx(np.mean(spread[1:]))
+    assert "Error and spread" in render_report(report(scores, results, {}))
+
+
+def test_the_report_calibrates_a_logarithm_on_logarithms(
+    three_classes: Scores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged, asked = three_classes.judged, three_classes.predictors["Uni-Mol2"]
+    target = Target(name="clearance", kind="regression", scaling="log")
+    targets = Targets(targets=(target,), prepare=PrepareParams())
+    n = len(judged.labels)
+    candidate = replace(asked.candidate, targets=targets, is_own=False)
+    predicted = np.geomspace(1e-3, 1e3, n)[:, None]
+    # Every second label is off by a factor of 4, the others by none; intervals are of a factor of 2.
+    labels = predicted * np.where(np.arange(n) % 2, 4.0, 1.0)[:, None]
+    known = (["v"] * 20, np.geomspace(0.1, 10, 20)[:, None], 2 * np.geomspace(0.1, 10, 20)[:, None])
+    monkeypatch.setattr(intervals_module, "read_predictions", lambda *_: known)
+    scores = replace(
+        three_classes,
+        judged=replace(judged, targets=targets, labels=labels),
+        predictors={"Uni-Mol2": Asked(candidate, {"": predicted})},
+    )
+    results = scores.results()
+    write_predictions(tmp_path / "predictions.csv", scores, results)
+    frame = pl.read_csv(tmp_path / "predictions.csv")
+    own = predicted[judged.indices, 0]
+    assert frame["lower:clearance"].to_numpy() == pytest.approx(own / 2)
+    assert frame["upper:clearance"].to_numpy() == pytest.approx(2 * own)
+    metrics = results[0].rows[0].metrics
+    assert metrics["coverage_90"] == pytest.approx(np.mean(judged.indices % 2 == 0))
+    assert metrics["interval_width_90"] == pytest.approx(1.5 * own.mean())
+    page = render_report(report(scores, results, {}))
+    assert "The band is the 90 % interval, the prediction divided and multiplied by 2.00." in page
 
 
 def test_several_classes_go_through_to_the_page(three_classes: Scores, tmp_path: Path) -> None:
@@ -97,6 +148,18 @@ def test_several_classes_go_through_to_the_page(three_classes: Scores, tmp_path:
         "id,smiles,label:aromatic,prediction:aromatic=0,prediction:aromatic=1,prediction:aromatic=2,"
         "class:aromatic,std:aromatic,nearest training molecule,similarity"
     )
+
+
+def test_a_spreadsheet_finds_no_formula_among_the_judged_molecules(
+    three_classes: Scores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(three_classes.judged.dataset, "id", lambda index: f"=HYPERLINK({index})")
+    near = three_classes.neighbours
+    scores = replace(three_classes, neighbours=replace(near, ids=["@SUM(A1)", "-12.5", *near.ids[2:]]))
+    write_predictions(tmp_path / "predictions.csv", scores, scores.results())
+    frame = pl.read_csv(tmp_path / "predictions.csv", infer_schema=False)
+    assert frame["id"].str.starts_with("'=HYPERLINK(").all()
+    assert frame["nearest training molecule"].head(3).to_list() == ["'@SUM(A1)", "-12.5", near.ids[2]]
 
 
 @pytest.mark.parametrize(("kind", "classes"), [("regression", 1), ("binary", 1), ("multiclass", 3)])
@@ -163,6 +226,74 @@ def test_the_worst_molecules_are_those_whose_class_seemed_least_likely(three_cla
     assert all(molecule.neighbour is not None for molecule in worst)
 
 
+def test_every_target_with_labels_has_its_own_worst_predictions(three_classes: Scores) -> None:
+    judged, asked = three_classes.judged, three_classes.predictors["Uni-Mol2"]
+    (aromatic,) = judged.targets.targets
+    unlabelled = Target(name="solubility", kind="regression")
+    weight = Target(name="weight", kind="regression")
+    targets = Targets(targets=(unlabelled, aromatic, weight), prepare=PrepareParams())
+    n = len(judged.labels)
+    labels = np.column_stack([np.full(n, NAN), judged.labels, np.arange(n)])
+    answers = {name: np.column_stack([np.zeros(n), own, np.zeros(n)]) for name, own in asked.members.items()}
+    scores = replace(
+        three_classes,
+        judged=replace(judged, targets=targets, labels=labels),
+        predictors={"Uni-Mol2": Asked(replace(asked.candidate, targets=targets), answers)},
+        params=three_classes.params.model_copy(update={"worst": 2}),
+    )
+    contents = report(scores, scores.results(), {})
+    assert [found.target for found in contents.worst] == ["aromatic"] * 2 + ["weight"] * 2
+    assert [found.y_true for found in contents.worst[2:]] == sorted(judged.indices)[:-3:-1]
+    page = render_report(contents)
+    assert re.findall(r"<details(.*?)>\s*<summary>(\w+)", page) == [
+        (' class="fold" open', "aromatic"),
+        (' class="fold"', "weight"),
+    ]
+
+
+def test_on_another_dataset_the_summary_says_what_the_baselines_learnt_from(three_classes: Scores) -> None:
+    judged, asked = three_classes.judged, three_classes.predictors["Uni-Mol2"]
+    other = replace(asked, candidate=replace(asked.candidate, is_own=False))
+    scores = replace(three_classes, predictors={"Uni-Mol2": other})
+    said = "The baselines learnt from the train and valid splits of this one"
+    assert said not in report(three_classes, [], {}).summary
+    assert said in report(scores, [], {}).summary
+    none = judged.indices[:0]
+    external = replace(scores, judged=replace(judged, parts=((judged.indices, none),)))
+    assert said not in report(external, [], {}).summary
+
+
+def test_the_lineage_tells_a_pretrained_predictor_from_one_that_began_at_random(
+    three_classes: Scores,
+    small_predictor: ArtifactRef,
+    small_model: ArtifactRef,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(page_module, "training_curves", lambda _: [])
+    model, scratch = Store().fetch(small_model.uri), Store().fetch(small_predictor.uri)
+    dataset = three_classes.judged.artifact.manifest
+    parents = {"dataset": dataset.digest, "model": model.manifest.digest}
+    pretrained = replace(
+        scratch, manifest=scratch.manifest.model_copy(update={"parents": parents, "digest": "b" * 64})
+    )
+    without = replace(
+        scratch, manifest=scratch.manifest.model_copy(update={"parents": {"dataset": dataset.digest}})
+    )
+    artifacts = {"pretraining": model, "Uni-Mol2": pretrained, "scratch": without}
+    contents = report(three_classes, three_classes.results(), artifacts)
+    steps = {step.name: step for step in contents.lineage}
+    labelled = ("dataset, labelled data", dataset.digest)
+    assert steps["labelled data"].made_from == [("table", dataset.parents["table"])]
+    assert steps["Uni-Mol2"].made_from == [labelled, ("model, pretraining", model.manifest.digest)]
+    assert steps["scratch"].made_from == [labelled, ("random weights", "")]
+    page = render_report(contents)
+    assert f"made by version {dataset.code_version}" in page
+    assert f"from table <code>{dataset.parents['table']}</code>" in page
+    assert page.count("from random weights") == len(
+        [step for step in contents.lineage if ("random weights", "") in step.made_from]
+    )
+
+
 @pytest.mark.parametrize(
     ("label", "unit", "bare"),
     [
@@ -173,6 +304,18 @@ def test_the_worst_molecules_are_those_whose_class_seemed_least_likely(three_cla
         ("LOG HLM_CLint (mL/min/kg)", "log mL/min/kg", "LOG HLM_CLint"),
         ("LOG MDR1-MDCK ER (B-A/A-B)", "", "LOG MDR1-MDCK ER (B-A/A-B)"),
         ("clearance (mL min-1 kg-1)", "mL min-1 kg-1", "clearance"),
+        ("LOG PLASMA PROTEIN BINDING (RAT) (% unbound)", "log % unbound", "LOG PLASMA PROTEIN BINDING (RAT)"),
+        ("LOG SOLUBILITY PH 6.8 (ug/mL)", "log ug/mL", "LOG SOLUBILITY PH 6.8"),
+        ("logS (mol/L)", "log mol/L", "logS"),
+        ("S (log mol/L)", "log mol/L", "S"),
+        ("log S (log mol/L)", "log mol/L", "log S"),
+        ("permeability (10^-6 cm/s)", "10^-6 cm/s", "permeability"),
+        ("polarisability (Å^3)", "Å^3", "polarisability"),
+        ("IC50 (nM)", "nM", "IC50"),
+        ("pIC50 (mean of 3)", "", "pIC50 (mean of 3)"),
+        ("activity (human)", "", "activity (human)"),
+        ("yield (2)", "", "yield (2)"),
+        ("logical_eV", "eV", "logical"),
     ],
 )
 def test_units_are_read_off_the_name_of_a_label(label: str, unit: str, bare: str) -> None:

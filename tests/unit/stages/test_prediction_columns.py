@@ -1,5 +1,6 @@
 """What a table of predictions says beside the predictions: spread, intervals, classes, similarity."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from unimol2_tasks.errors import ArtifactError
 from unimol2_tasks.params import PrepareParams
 from unimol2_tasks.stages.prediction.columns import PredictionColumns
 from unimol2_tasks.stages.prediction.units import prepare_numbered, prepared_rows
+from unimol2_tasks.training.network import TARGETS, read_targets
+from unimol2_tasks.training.predictor_files import VALIDATION, read_predictions, write_predictions
 
 SMILES = ("OCC", "CCCCCCCC", "c1ccccc1")
 
@@ -49,9 +52,9 @@ def test_an_ensemble_gives_the_mean_and_the_spread_of_its_members(
 ) -> None:
     first = table(small_ensemble, rows, values()).row(0, named=True)
     assert first["prediction:logS"] == pytest.approx(2.0)
-    assert first["std:logS"] == pytest.approx(np.std([1, 2, 3]))
+    assert first["std:logS"] == pytest.approx(np.std([1, 2, 3], ddof=1))
     assert first["prediction:toxic"] == pytest.approx(0.2)
-    assert first["std:phase=1"] == pytest.approx(np.std([0.3, 0.7, 0.8]))
+    assert first["std:phase=1"] == pytest.approx(np.std([0.3, 0.7, 0.8], ddof=1))
 
 
 def test_the_class_is_the_one_that_is_most_probable_on_average(
@@ -79,6 +82,28 @@ def test_intervals_are_as_wide_as_the_errors_on_validation_molecules(
     assert (frame["upper:logS"] - frame["prediction:logS"]).to_numpy() == pytest.approx(halfwidth)
     assert (frame["prediction:logS"] - frame["lower:logS"]).to_numpy() == pytest.approx(halfwidth)
     assert "lower:toxic" not in frame.columns
+
+
+def test_the_interval_of_a_label_that_was_learnt_as_a_logarithm_is_a_factor(
+    small_predictor: ArtifactRef, rows: pl.DataFrame, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(small_predictor.uri, tmp_path / "predictor")
+    first, *others = (targets := read_targets(folder)).targets
+    changed = targets.model_copy(update={"targets": (first.model_copy(update={"scaling": "log"}), *others)})
+    (folder / TARGETS).write_text(changed.model_dump_json())
+    ids, *read = read_predictions(folder / VALIDATION, targets)
+    labels, predictions = (values.copy() for values in read)
+    labels[:, 0] = np.geomspace(1e-3, 1e3, len(ids))
+    # Off by factors of 1.1, 1.2, … 3.0, in turn too high and too low.
+    factors = (1.1 + np.arange(len(ids)) / 10) ** np.where(np.arange(len(ids)) % 2, 1, -1)
+    predictions[:, 0] = labels[:, 0] * factors
+    write_predictions(folder / VALIDATION, ids, labels, predictions, targets)
+    found = values()[:, :1]
+    found[:, 0, 0] = [0.01, 1.0, 100.0]
+    frame = pl.concat(PredictionColumns.of(folder, 0.9).pieces(rows, found))
+    # Of 20 the 19th.
+    assert frame["upper:logS"].to_list() == pytest.approx([0.029, 2.9, 290.0])
+    assert frame["lower:logS"].to_list() == pytest.approx([0.01 / 2.9, 1 / 2.9, 100 / 2.9])
 
 
 def test_too_few_validation_molecules_give_no_interval(

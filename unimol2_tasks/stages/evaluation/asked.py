@@ -40,11 +40,15 @@ class Asked:
 
     @cached_property
     def spread(self) -> Array | None:
-        """`[n, C]` the standard deviation over its networks; None where every molecule has one network."""
+        """`[n, C]` the sample standard deviation (over n - 1) over its networks.
+
+        NaN for a molecule that only one may be asked about; None where that is every molecule.
+        """
         if self._answers.max() < 2:
             return None
         with np.errstate(invalid="ignore"):
-            variance = np.nansum((self._stacked - self.values) ** 2, axis=0) / self._answers
+            degrees = np.where(self._answers > 1, self._answers - 1, np.nan)
+            variance = np.nansum((self._stacked - self.values) ** 2, axis=0) / degrees
             return np.asarray(np.sqrt(variance))
 
     @cached_property

@@ -6,7 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unimol2_tasks.datasets.dataset import MoleculeDataset
-from unimol2_tasks.evaluation.uncertainty import LEVELS, Coverage, conformal_halfwidth, measured_coverage
+from unimol2_tasks.evaluation.uncertainty import (
+    LEVELS,
+    Coverage,
+    absolute_errors,
+    conformal_halfwidth,
+    conformal_interval,
+    measured_coverage,
+)
 from unimol2_tasks.stages.evaluation.asked import Array
 from unimol2_tasks.stages.evaluation.candidates import Candidate
 from unimol2_tasks.stages.evaluation.judged import Judged
@@ -21,14 +28,16 @@ class Calibration:
     """Errors of a predictor on v molecules that it was not trained on.
 
     Attributes:
-        errors: `[v, C]` |prediction - label|, NaN where there is no label.
+        errors: `[v, C]` |prediction - label|, or |ln prediction - ln label|; NaN where there is no label.
         parts: `[v]` the fold of each, where they are the judged molecules themselves; else all -1.
         judged: `[m]` the fold of each judged molecule, or -1.
+        logarithmic: The outputs whose errors are those of logarithms.
     """
 
     errors: Array
     parts: NDArray[np.int64]
     judged: NDArray[np.int64]
+    logarithmic: frozenset[int] = frozenset()
 
     def halfwidths(self, column: int, level: float) -> Array:
         """`[m]` for an output: from the errors on all molecules, but not on those of the same fold."""
@@ -38,10 +47,18 @@ class Calibration:
             widths[self.judged == part] = conformal_halfwidth(self.errors[others, column], level)
         return widths
 
+    def interval(self, column: int, predictions: Array, level: float) -> tuple[Array, Array]:
+        """`[m]` lower and upper ends around the predictions `[m]` of an output."""
+        halfwidths = self.halfwidths(column, level)
+        return conformal_interval(predictions, halfwidths, column in self.logarithmic)
+
     def coverage(self, column: int, labels: Array, predictions: Array) -> list[Coverage]:
         """The measured coverage of an output at every level; labels and predictions are `[m]`."""
         return [
-            measured_coverage(labels, predictions, self.halfwidths(column, level), level) for level in LEVELS
+            measured_coverage(
+                labels, predictions, self.halfwidths(column, level), level, column in self.logarithmic
+            )
+            for level in LEVELS
         ]
 
 
@@ -55,15 +72,16 @@ def calibration(predictor: Candidate, judged: Judged) -> Calibration | None:
         return None
     ids, labels, predictions = read_predictions(predictor.path / VALIDATION, predictor.targets)
     errors = np.full(predictions.shape, np.nan)
+    logarithmic = set()
     for k, target in enumerate(predictor.targets.targets):
         if target.kind == "regression":
-            columns = predictor.targets.columns_of(target.name)
-            errors[:, columns] = np.abs(predictions[:, columns] - labels[:, k : k + 1])
-    if not predictor.is_cross_validated:
-        return Calibration(errors, np.full(len(ids), -1), np.full(len(judged.indices), -1))
-    return Calibration(
-        errors, _folds_of(ids, judged.dataset), judged.dataset.folds[judged.indices].astype(int)
-    )
+            column = predictor.targets.columns_of(target.name).start
+            errors[:, column] = absolute_errors(labels[:, k], predictions[:, column], target.logarithmic)
+            logarithmic |= {column} if target.logarithmic else set()
+    parts, own = np.full(len(ids), -1), np.full(len(judged.indices), -1)
+    if predictor.is_cross_validated:
+        parts, own = _folds_of(ids, judged.dataset), judged.dataset.folds[judged.indices].astype(int)
+    return Calibration(errors, parts, own, frozenset(logarithmic))
 
 
 def _folds_of(ids: list[str], dataset: MoleculeDataset) -> NDArray[np.int64]:

@@ -13,6 +13,8 @@ from unimol2_tasks.stages.curves import training_curves
 from unimol2_tasks.stages.evaluation.scores import Scores
 
 _IDENTICAL = 1.0
+_INITIAL_WEIGHTS = {"model", "checkpoint"}
+"""Parents that a network has its first weights from."""
 _GIVEN_SPLITS = {"column": "a column of the table", "file": "a file"}
 
 
@@ -30,13 +32,10 @@ def report(scores: Scores, results: Sequence[TargetResult], artifacts: Mapping[s
         summary=_summary(scores),
         targets=results,
         curves=training_curves(artifacts),
-        worst=tuple(_worst(scores, results[0])),
+        worst=tuple(worst for result in results for worst in _worst(scores, result)),
         data_card=_data_card(scores, results),
         parameters=_parameters(scores, artifacts),
-        lineage=[
-            LineageStep(artifact.manifest.kind, name, artifact.manifest.digest)
-            for name, artifact in {"labelled data": judged.artifact, **artifacts}.items()
-        ],
+        lineage=_lineage({"labelled data": judged.artifact, **artifacts}),
     )
 
 
@@ -58,6 +57,11 @@ def _summary(scores: Scores) -> str:
         }[judged.split]
     else:
         what, seen = f"{n} of the {judged.split} split", "the network was trained on another dataset."
+        if any(len(known) for _, known in judged.parts):
+            seen += (
+                " The baselines learnt from the train and valid splits of this one, which the network has "
+                "not seen: they know its labels, and the network does not."
+            )
     networks = len(predictor.members)
     return f"{what}; {seen}" + (f" An ensemble of {networks} networks." if networks > 1 else "")
 
@@ -80,12 +84,28 @@ def _parameters(scores: Scores, artifacts: Mapping[str, LocalArtifact]) -> dict[
     return sections
 
 
-def _worst(scores: Scores, first: TargetResult) -> Iterator[WorstPrediction]:
-    off = np.nan_to_num(losses(first.kind, first.y_true, first.y_pred), nan=-1.0)
+def _lineage(artifacts: Mapping[str, LocalArtifact]) -> list[LineageStep]:
+    """What each was made from; parents that are on the page too have their name there."""
+    names = {artifact.manifest.digest: name for name, artifact in artifacts.items()}
+    steps = []
+    for name, artifact in artifacts.items():
+        made = artifact.manifest
+        parents = [
+            (f"{parent}, {names[digest]}" if digest in names else parent, digest)
+            for parent, digest in made.parents.items()
+        ]
+        if made.kind in ("model", "predictor") and not _INITIAL_WEIGHTS & made.parents.keys():
+            parents.append(("random weights", ""))
+        steps.append(LineageStep(made.kind, name, made.digest, parents, made.code_version))
+    return steps
+
+
+def _worst(scores: Scores, result: TargetResult) -> Iterator[WorstPrediction]:
+    off = np.nan_to_num(losses(result.kind, result.y_true, result.y_pred), nan=-1.0)
     for place in np.argsort(-off, kind="stable")[: scores.params.worst]:
         if off[place] < 0:
             return
-        yield _worst_prediction(scores, first, int(place))
+        yield _worst_prediction(scores, result, int(place))
 
 
 def _worst_prediction(scores: Scores, result: TargetResult, place: int) -> WorstPrediction:
@@ -94,7 +114,7 @@ def _worst_prediction(scores: Scores, result: TargetResult, place: int) -> Worst
     predicted = np.asarray(result.y_pred)[place]
     value = float(predicted) if result.kind != "multiclass" else float(predicted.argmax())
     target = next(target for target in judged.targets.targets if target.name == result.name)
-    halfwidths = scores.halfwidths(target)
+    interval = scores.interval(target)
     smiles = judged.dataset.smiles(index)
     return WorstPrediction(
         smiles,
@@ -103,7 +123,7 @@ def _worst_prediction(scores: Scores, result: TargetResult, place: int) -> Worst
         float(np.asarray(result.y_true)[place]),
         value,
         name=judged.dataset.id(index),
-        interval=None if halfwidths is None else (value - halfwidths[place], value + halfwidths[place]),
+        interval=None if interval is None else (float(interval[0][place]), float(interval[1][place])),
         spread=None if result.spread is None else float(np.asarray(result.spread)[place]),
         neighbour=_neighbour(scores, result.name, place),
     )

@@ -74,6 +74,7 @@ class Scores:
             members=self._members(first, target),
             coverage=coverage[first],
             level=LEVEL,
+            logarithmic=target.logarithmic,
             spread=spread,
             similarity=self.neighbours.similarity,
             groups=group_tables(
@@ -90,13 +91,15 @@ class Scores:
         """`[m]` of a predictor, or `[m, K]` of several classes."""
         return _own(self.predictors[name].values, target, self.judged)
 
-    def halfwidths(self, target: Target) -> Array | None:
-        """`[m]` half the width of the judged predictor's intervals; None where there are none."""
-        first = next(iter(self.predictors))
-        found = self._calibrations[first]
+    def interval(self, target: Target) -> tuple[Array, Array] | None:
+        """`[m]` lower and upper ends of the judged predictor's intervals; None where there are none."""
+        return self._interval(next(iter(self.predictors)), target)
+
+    def _interval(self, name: str, target: Target) -> tuple[Array, Array] | None:
+        found = self._calibrations[name]
         if found is None or target.kind != "regression":
             return None
-        return found.halfwidths(self._column(target), LEVEL)
+        return found.interval(self._column(target), self.predictions(name, target), LEVEL)
 
     @cached_property
     def _calibrations(self) -> Mapping[str, Calibration | None]:
@@ -126,8 +129,10 @@ class Scores:
         row = self._row(name, target, values, "model")
         metrics, intervals = dict(row.metrics), dict(row.intervals or {})
         at = next((found for found in coverage if found.level == LEVEL and found.n), None)
-        if at is not None and np.isfinite(at.halfwidth):
-            metrics |= {"coverage_90": at.fraction, "interval_width_90": 2 * at.halfwidth}
+        interval = self._interval(name, target)
+        if at is not None and interval is not None and np.isfinite(at.halfwidth):
+            widths = (interval[1] - interval[0])[~np.isnan(self.labels(target))]
+            metrics |= {"coverage_90": at.fraction, "interval_width_90": float(widths.mean())}
             intervals["coverage_90"] = at.interval
         spread = self._spread(name, target)
         if spread is not None:
@@ -174,7 +179,7 @@ def _best(target: Target, rows: list[ScoreRow], baselines: Mapping[str, Array]) 
 
 
 def _of_the_spread(spread: Array, off: Array) -> Iterator[tuple[str, float]]:
-    known = ~np.isnan(off)
+    known = ~np.isnan(off) & ~np.isnan(spread)
     if known.any():
         yield "spread", float(spread[known].mean())
     if known.sum() > 2 and np.ptp(spread[known]) > 0 and np.ptp(off[known]) > 0:

@@ -17,6 +17,7 @@ from unimol2_tasks.artifacts.prediction_schemas import (
     UPPER_PREFIX,
 )
 from unimol2_tasks.artifacts.schemas import LABEL_PREFIX, PREDICTION_PREFIX
+from unimol2_tasks.artifacts.spreadsheets import guarded
 from unimol2_tasks.evaluation.contents import TargetResult
 from unimol2_tasks.stages.evaluation.scores import Scores
 
@@ -59,7 +60,8 @@ def write_predictions(path: Path, scores: Scores, results: Sequence[TargetResult
 
     `id`, `smiles`, for every target `label:NAME` and, as in tables of predictions, `prediction:NAME` (of
     several classes `prediction:NAME=k`, and `class:NAME`, the most probable one), `lower:NAME`, `upper:NAME`
-    and `std:NAME` where there are any, and the nearest training molecule with its `similarity`.
+    and `std:NAME` where there are any, and the nearest training molecule with its `similarity`. Text that a
+    spreadsheet would calculate has an apostrophe in front.
     """
     columns: dict[str, Any] = {"id": scores.judged.ids, "smiles": scores.judged.smiles}
     for result, target in zip(results, scores.judged.targets.targets, strict=True):
@@ -70,15 +72,14 @@ def write_predictions(path: Path, scores: Scores, results: Sequence[TargetResult
             columns[CLASS_PREFIX + result.name] = predicted.argmax(axis=1)
         else:
             columns[PREDICTION_PREFIX + result.name] = predicted
-        halfwidths = scores.halfwidths(target)
-        if halfwidths is not None and np.isfinite(halfwidths).all():
-            columns[LOWER_PREFIX + result.name] = predicted - halfwidths
-            columns[UPPER_PREFIX + result.name] = predicted + halfwidths
+        interval = scores.interval(target)
+        if interval is not None and np.isfinite(interval).all():
+            columns[LOWER_PREFIX + result.name], columns[UPPER_PREFIX + result.name] = interval
         if result.spread is not None:
             columns[STD_PREFIX + result.name] = np.asarray(result.spread)
     columns["nearest training molecule"] = scores.neighbours.ids
     columns[SIMILARITY] = scores.neighbours.similarity
-    pl.DataFrame(columns, nan_to_null=True).write_csv(path)
+    pl.DataFrame(columns, nan_to_null=True).with_columns(guarded(pl.col(pl.String))).write_csv(path)
 
 
 def _groups(result: TargetResult) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from unimol2_tasks.artifacts.prediction_schemas import (
 )
 from unimol2_tasks.artifacts.schemas import PREDICTION_PREFIX
 from unimol2_tasks.chemistry.applicability import TRAINING, TrainingSet
-from unimol2_tasks.evaluation.uncertainty import conformal_halfwidth
+from unimol2_tasks.evaluation.uncertainty import absolute_errors, conformal_halfwidth, conformal_interval
 from unimol2_tasks.training.network import MEMBERS, read_targets
 from unimol2_tasks.training.predictor_files import VALIDATION, read_predictions
 from unimol2_tasks.training.targets import Target, Targets
@@ -38,7 +38,8 @@ class PredictionColumns:
     members: int
     """Networks of the predictor; 1: no `std` columns."""
     halfwidths: dict[str, float]
-    """Of the intervals of regression targets, in the label's unit; NaN where too little is known."""
+    """Of the intervals of regression targets, in the label's unit or of its natural logarithm (see
+    `conformal_interval`); NaN where too little is known."""
     training: TrainingSet
 
     @classmethod
@@ -100,18 +101,22 @@ class PredictionColumns:
         return [target for target in self.targets.targets if target.kind == "multiclass"]
 
     def _predicted(self, values: NDArray[np.float64], smiles: Sequence[str]) -> pl.DataFrame:
-        means, spreads = values.mean(axis=1), values.std(axis=1)
+        means = values.mean(axis=1)
         columns: dict[str, NDArray[np.float64]] = {}
         classes = {}
         for k, name in enumerate(self.targets.columns):
             columns[PREDICTION_PREFIX + name] = means[:, k]
-            columns[STD_PREFIX + name] = spreads[:, k]
+            if self.members > 1:
+                columns[STD_PREFIX + name] = values[:, :, k].std(axis=1, ddof=1)
         for target in self._multiclass:
             own = means[:, self.targets.columns_of(target.name)]
             classes[CLASS_PREFIX + target.name] = own.argmax(axis=1)
-        for name, halfwidth in self.halfwidths.items():
-            columns[LOWER_PREFIX + name] = columns[PREDICTION_PREFIX + name] - halfwidth
-            columns[UPPER_PREFIX + name] = columns[PREDICTION_PREFIX + name] + halfwidth
+        for target in self.targets.targets:
+            name = target.name
+            if name in self.halfwidths:
+                columns[LOWER_PREFIX + name], columns[UPPER_PREFIX + name] = conformal_interval(
+                    columns[PREDICTION_PREFIX + name], self.halfwidths[name], target.logarithmic
+                )
         # In double precision 0.7 of single precision would be below 0.7.
         similarity = pl.Series(self.training.nearest(smiles)[0]).cast(pl.Float64).round(6)
         return pl.DataFrame({**columns, **classes, SIMILARITY: similarity}, nan_to_null=True)
@@ -125,7 +130,8 @@ def _halfwidths(predictor: Path, targets: Targets, coverage: float) -> dict[str,
     for k, target in enumerate(targets.targets):
         if target.kind != "regression":
             continue
-        errors = np.abs(predictions[:, targets.columns_of(target.name)][:, 0] - labels[:, k])
+        column = targets.columns_of(target.name).start
+        errors = absolute_errors(labels[:, k], predictions[:, column], target.logarithmic)
         halfwidth = conformal_halfwidth(errors, coverage)
         found[target.name] = halfwidth if np.isfinite(halfwidth) else np.nan
         if np.isfinite(halfwidth):
