@@ -33,6 +33,7 @@ from unimol2_tasks.stages.prediction.embedding_columns import (
     refuse_what_cannot_embed,
 )
 from unimol2_tasks.stages.prediction.given_rows import given_rows
+from unimol2_tasks.stages.prediction.inputs import MADE_INSTEAD
 from unimol2_tasks.stages.prediction.passes import OutputColumns
 from unimol2_tasks.stages.prediction.units import prepare_numbered, prepared_rows
 from unimol2_tasks.training.memory_inference import Scoring, scoring
@@ -91,7 +92,7 @@ class Predictor:
 
         Raises:
             TypeError: `smiles` is a single molecule, a whole table, or holds something else.
-            UserError: This is no predictor.
+            UserError: This is no predictor, or one that needs coordinates, and SMILES have none.
         """
         if self._artifact.manifest.kind != "predictor":
             raise UserError(
@@ -124,10 +125,22 @@ class Predictor:
         self, wanted: str, columns: OutputColumns, smiles: Iterable[str | Chem.Mol | None]
     ) -> pl.DataFrame:
         rows = given_rows(smiles)
+        self._refuse_smiles_alone(rows)
         pieces = [pl.DataFrame(schema=columns.types)]
         for start in range(0, len(rows), self._params.predict.unit_rows):
             pieces += self._pieces(wanted, columns, rows[start : start + self._params.predict.unit_rows])
         return validate(pl.concat(pieces), columns.schema, self._artifact.uri)
+
+    def _refuse_smiles_alone(self, rows: list[InputRow | Reject]) -> None:
+        """Where coordinates are to be kept, every row would be rejected."""
+        structures = [row.structure for row in rows if isinstance(row, InputRow)]
+        if self._prepare.coordinates != "keep" or not structures:
+            return
+        if all(structure.mol_block is None for structure in structures):
+            raise UserError(
+                f"{self._artifact.uri}: given coordinates are to be kept (prepare.coordinates=keep), and "
+                f"SMILES have none; give Chem.Mol with a conformer in space, {MADE_INSTEAD}"
+            )
 
     def _pieces(
         self, wanted: str, columns: OutputColumns, rows: list[InputRow | Reject]

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 from rdkit import Chem
+from rdkit.Chem import rdDistGeom
 
 from unimol2_tasks import Predictor
 from unimol2_tasks.artifacts.manifest import ArtifactRef
@@ -99,6 +100,17 @@ def test_what_rdkit_cannot_write_down_is_a_row_with_a_reason(small_predictor: Ar
     reasons = ["Can't kekulize mol.", "is a wildcard, no element", "no atoms"]
     assert all(part in reason for part, reason in zip(reasons, table["reason"][:3], strict=True))
     assert table["reason"][3] is None
+
+
+def test_where_coordinates_are_kept_molecules_have_to_have_some(small_model: ArtifactRef) -> None:
+    model = Predictor.load(small_model.uri, parse_params({"prepare": {"coordinates": "keep"}}))
+    with pytest.raises(UserError, match=r"coordinates=keep.*give Chem.Mol with a conformer in space"):
+        model.embed(["CCO", None])
+    mol = Chem.AddHs(Chem.MolFromSmiles("CCO"))
+    rdDistGeom.EmbedMolecule(mol, randomSeed=1)
+    table = model.embed([mol, "CCO", Chem.MolFromSmiles("CCO")])
+    drawing = "given coordinates are a drawing in two dimensions"
+    assert table["reason"].to_list() == [None, "no coordinates were given", drawing]
 
 
 @pytest.mark.parametrize(
