@@ -69,7 +69,7 @@ def run(
 
     Raises:
         UserError: Predictor, table or column is missing, `out` has another suffix, or the table is empty, or
-            without coordinates that the predictor needs.
+            without coordinates that the predictor needs, or it changed meanwhile.
         TrainingFailed: Inference ended without a result; started again, it goes on.
     """
     refuse_other_suffixes(out)
@@ -172,6 +172,7 @@ class _Prediction:
         refuse_without_coordinates(table, self.prepare)
         passes = PredictionPasses(
             table=table,
+            digest=self.recipe.parents["table"],
             prepare=self.prepare,
             job=self.job,
             columns=self.columns(),
