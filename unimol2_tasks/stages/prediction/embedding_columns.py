@@ -53,7 +53,7 @@ class MoleculeColumns:
             values: `[n, 1, D]` of those that are molecules; None: there is none.
         """
         found = np.empty((0, self.width)) if values is None else np.asarray(values)[:, 0]
-        finite = np.isfinite(found).all(axis=1)
+        finite = np.asarray(np.isfinite(found).all(axis=1), bool)
         rows, found = _with_reasons(rows, finite), found[finite]
         places = rows.filter(pl.col("reason").is_null()).select("row")
         embedded = pl.concat([places, pl.DataFrame(found, schema=_names(self.width))], how="horizontal")
