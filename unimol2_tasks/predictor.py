@@ -12,12 +12,14 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from rdkit import Chem
 
 from unimol2_tasks.artifacts.schemas import validate
 from unimol2_tasks.artifacts.store import LocalArtifact, Store
 from unimol2_tasks.chemistry.preparation import PreparedMolecule
 from unimol2_tasks.chemistry.rejection import Rejected
 from unimol2_tasks.chemistry.structure import Structure
+from unimol2_tasks.datasets.ledger import Reject
 from unimol2_tasks.datasets.molecule_files import MoleculeList
 from unimol2_tasks.datasets.records import MoleculeRecord
 from unimol2_tasks.datasets.rows import InputRow
@@ -30,6 +32,8 @@ from unimol2_tasks.stages.prediction.embedding_columns import (
     embedding_width,
     refuse_what_cannot_embed,
 )
+from unimol2_tasks.stages.prediction.given_rows import given_rows
+from unimol2_tasks.stages.prediction.inputs import MADE_INSTEAD
 from unimol2_tasks.stages.prediction.passes import OutputColumns
 from unimol2_tasks.stages.prediction.units import prepare_numbered, prepared_rows
 from unimol2_tasks.training.memory_inference import Scoring, scoring
@@ -72,13 +76,14 @@ class Predictor:
         """
         return cls(store.fetch(str(uri)), params, None if device is None else torch.device(device))
 
-    def predict(self, smiles: Iterable[str | None]) -> pl.DataFrame:
+    def predict(self, smiles: Iterable[str | Chem.Mol | None]) -> pl.DataFrame:
         """Predict molecules, as `unimol2 predict` does a table of them.
 
         Molecules are prepared one after the other, without the command's limit of time for each.
 
         Args:
-            smiles: In any form that RDKit reads; a list, a column of a table.
+            smiles: A list, array or column of SMILES or `Chem.Mol`; None, NaN and pandas' NA are a row with a
+                reason. A `Chem.Mol` counts as its record in an SDF file, with its first conformer.
 
         Returns:
             A row per molecule in the same order, with `prediction:…` in the label's unit (a probability of a
@@ -86,7 +91,8 @@ class Predictor:
             `similarity` to the nearest training molecule, and `reason` where a molecule has no prediction.
 
         Raises:
-            UserError: This is no predictor.
+            TypeError: `smiles` is a single molecule, a whole table, or holds something else.
+            UserError: This is no predictor, or one that needs coordinates, and SMILES have none.
         """
         if self._artifact.manifest.kind != "predictor":
             raise UserError(
@@ -95,18 +101,19 @@ class Predictor:
             )
         return self._table("predict", self._prediction_columns, smiles)
 
-    def embed(self, smiles: Iterable[str | None], atoms: bool = False) -> pl.DataFrame:
+    def embed(self, smiles: Iterable[str | Chem.Mol | None], atoms: bool = False) -> pl.DataFrame:
         """Represent molecules, as `unimol2 embed` does a table of them.
 
         Args:
             smiles: As for `predict`.
             atoms: A row per heavy atom instead of one per molecule; `atom_index` is its number in
-                `Chem.MolFromSmiles` of what was given.
+                `Chem.MolFromSmiles` of what was given, or in `Chem.RemoveHs` of a `Chem.Mol`.
 
         Returns:
             `embedding:0` to `embedding:D-1`, and `reason` where a molecule has none.
 
         Raises:
+            TypeError: As `predict`.
             UserError: This is an ensemble, or neither model nor predictor.
         """
         refuse_what_cannot_embed(self._artifact)
@@ -114,18 +121,33 @@ class Predictor:
         wanted: Literal["embed-atoms", "embed"] = "embed-atoms" if atoms else "embed"
         return self._table(wanted, columns(self._width), smiles)
 
-    def _table(self, wanted: str, columns: OutputColumns, smiles: Iterable[str | None]) -> pl.DataFrame:
-        if isinstance(smiles, str):
-            raise TypeError(f"smiles: expected several molecules, such as [{smiles!r}], got one string")
-        rows = [_row(number, text) for number, text in enumerate(smiles, start=1)]
+    def _table(
+        self, wanted: str, columns: OutputColumns, smiles: Iterable[str | Chem.Mol | None]
+    ) -> pl.DataFrame:
+        rows = given_rows(smiles)
+        self._refuse_smiles_alone(rows)
         pieces = [pl.DataFrame(schema=columns.types)]
         for start in range(0, len(rows), self._params.predict.unit_rows):
             pieces += self._pieces(wanted, columns, rows[start : start + self._params.predict.unit_rows])
         return validate(pl.concat(pieces), columns.schema, self._artifact.uri)
 
-    def _pieces(self, wanted: str, columns: OutputColumns, rows: list[InputRow]) -> list[pl.DataFrame]:
+    def _refuse_smiles_alone(self, rows: list[InputRow | Reject]) -> None:
+        """Where coordinates are to be kept, every row would be rejected."""
+        structures = [row.structure for row in rows if isinstance(row, InputRow)]
+        if self._prepare.coordinates != "keep" or not structures:
+            return
+        if all(structure.mol_block is None for structure in structures):
+            raise UserError(
+                f"{self._artifact.uri}: given coordinates are to be kept (prepare.coordinates=keep), and "
+                f"SMILES have none; give Chem.Mol with a conformer in space, {MADE_INSTEAD}"
+            )
+
+    def _pieces(
+        self, wanted: str, columns: OutputColumns, rows: list[InputRow | Reject]
+    ) -> list[pl.DataFrame]:
         prepare = self._prepare
-        frame, records = prepared_rows(rows, [_attempt(row.structure, prepare) for row in rows])
+        results = [_attempt(row.structure, prepare) for row in rows if isinstance(row, InputRow)]
+        frame, records = prepared_rows(rows, results)
         return list(columns.pieces(frame, self._values(wanted, records)))
 
     def _values(self, wanted: str, records: list[MoleculeRecord]) -> NDArray[np.floating[Any]] | None:
@@ -150,11 +172,6 @@ class Predictor:
         if not (self._artifact.path / TARGETS).is_file():
             return self._params.prepare
         return read_targets(self._artifact.path).prepare
-
-
-def _row(number: int, text: str | None) -> InputRow:
-    # As a table's cell is read.
-    return InputRow(number, str(number), Structure("" if text is None else str(text).strip()))
 
 
 def _attempt(structure: Structure, params: PrepareParams) -> PreparedMolecule | Rejected:

@@ -4,10 +4,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom
 
 from unimol2_tasks import Predictor
 from unimol2_tasks.artifacts.manifest import ArtifactRef
@@ -55,7 +59,81 @@ def test_any_column_of_texts_will_do(small_predictor: ArtifactRef) -> None:
     expected = predictor.predict(["CCO", "C"])
     for smiles in (pl.Series(["CCO", "C"]), ("CCO", "C"), iter(["CCO", " C "])):
         assert_frame_equal(predictor.predict(smiles), expected)
-    assert predictor.predict([None])["reason"].to_list() == ["empty SMILES"]
+
+
+class NAType:
+    """What pandas calls the type of its NA."""
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), np.float32("nan"), NAType()])
+def test_a_missing_molecule_keeps_its_row_and_says_so(small_predictor: ArtifactRef, missing: Any) -> None:
+    table = Predictor.load(small_predictor.uri).predict(np.array(["CCO", missing, "C"], dtype=object))
+    assert table["row"].to_list() == [1, 2, 3]
+    assert table["smiles"].to_list() == ["CCO", "", "C"]
+    assert table["reason"].to_list() == [None, "no molecule was given", None]
+
+
+def test_columns_of_pandas_are_read_in_their_order_whatever_their_index(small_predictor: ArtifactRef) -> None:
+    pandas = pytest.importorskip("pandas", reason="comes with the extra dask")
+    predictor = Predictor.load(small_predictor.uri)
+    for kind in ("object", "string", "str"):
+        found = predictor.predict(pandas.Series(["C", None, "CCO"], index=[7, 7, 0], dtype=kind))
+        assert found["smiles"].to_list() == ["C", "", "CCO"]
+        assert found["reason"].to_list() == [None, "no molecule was given", None]
+    with pytest.raises(TypeError, match="got a whole DataFrame"):
+        predictor.predict(pandas.DataFrame({"smiles": ["C"]}))
+
+
+def test_molecules_of_rdkit_are_those_of_their_smiles(small_predictor: ArtifactRef) -> None:
+    predictor = Predictor.load(small_predictor.uri)
+    smiles = ["C/C=C\\[C@H](O)Cl", "[2H]C([2H])O", "c1cc[nH]c1", "[Na+].CC(=O)[O-]"]
+    expected, found = predictor.predict(smiles), predictor.predict(map(Chem.MolFromSmiles, smiles))
+    assert_frame_equal(found.drop("smiles"), expected.drop("smiles"), rel_tol=0, abs_tol=1e-5)
+    numbered = ("atom_index", "element")
+    atoms = predictor.embed([Chem.AddHs(Chem.MolFromSmiles("CC(=O)[O-].[Na+]"))], atoms=True)
+    assert atoms.select(numbered).rows() == [(0, "C"), (1, "C"), (2, "O"), (3, "O"), (4, "Na")]
+
+
+def test_what_rdkit_cannot_write_down_is_a_row_with_a_reason(small_predictor: ArtifactRef) -> None:
+    given = [Chem.MolFromSmiles("c1cccc1", sanitize=False), Chem.MolFromSmarts("[C,N]C"), Chem.Mol()]
+    table = Predictor.load(small_predictor.uri).predict([*given, Chem.MolFromSmiles("C")])
+    reasons = ["Can't kekulize mol.", "is a wildcard, no element", "no atoms"]
+    assert all(part in reason for part, reason in zip(reasons, table["reason"][:3], strict=True))
+    assert table["reason"][3] is None
+
+
+def test_where_coordinates_are_kept_molecules_have_to_have_some(small_model: ArtifactRef) -> None:
+    model = Predictor.load(small_model.uri, parse_params({"prepare": {"coordinates": "keep"}}))
+    with pytest.raises(UserError, match=r"coordinates=keep.*give Chem.Mol with a conformer in space"):
+        model.embed(["CCO", None])
+    mol = Chem.AddHs(Chem.MolFromSmiles("CCO"))
+    rdDistGeom.EmbedMolecule(mol, randomSeed=1)
+    table = model.embed([mol, "CCO", Chem.MolFromSmiles("CCO")])
+    drawing = "given coordinates are a drawing in two dimensions"
+    assert table["reason"].to_list() == [None, "no coordinates were given", drawing]
+
+
+@pytest.mark.parametrize(
+    ("smiles", "message"),
+    [
+        (
+            pl.DataFrame({"smiles": ["C"]}),
+            r'expected one column, such as df\["smiles"\], got a whole DataFrame',
+        ),
+        ({"smiles": ["C"]}, "got a whole dict"),
+        (["C", 5], r"molecule 2 is int \(5\); expected SMILES as text, a Chem.Mol, or None"),
+        (["C", 1.5], r"molecule 2 is float \(1.5\)"),
+        ([["C", "CC"]], r"molecule 1 is list \(\['C', 'CC'\]\)"),
+        (np.array([["C"], ["CC"]]), "molecule 1 is ndarray"),
+        (Chem.MolFromSmiles("C"), "expected several molecules, such as .*, got one Mol"),
+        (b"CCO", "got one bytes"),
+    ],
+)
+def test_what_is_no_column_of_molecules_is_refused(
+    small_predictor: ArtifactRef, smiles: Any, message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        Predictor.load(small_predictor.uri).predict(smiles)
 
 
 def test_no_molecules_give_an_empty_table(small_ensemble: ArtifactRef) -> None:

@@ -137,6 +137,8 @@ def parse_number(cell: object) -> float | None:
 
 
 def _smiles_column(header: Sequence[str], wanted: str | None, where: str) -> str:
+    if wanted not in header:
+        _refuse_other_separator(header, where)
     if wanted is not None:
         return _find(header, wanted, where, "--smiles-column")
     lowered = [name.strip().lower() for name in header]
@@ -149,6 +151,16 @@ def _smiles_column(header: Sequence[str], wanted: str | None, where: str) -> str
     raise TableError(
         f"{where}: no column is clearly the one with SMILES; name it by --smiles-column; found: {found}"
     )
+
+
+def _refuse_other_separator(header: Sequence[str], where: str) -> None:
+    """Spreadsheets write semicolons where the comma is the decimal point."""
+    for separator, name, advice in (
+        (";", "semicolons", "save it as .csv with commas, and points in numbers"),
+        ("\t", "tabs", "let its name end in .tsv"),
+    ):
+        if len(header) == 1 and separator in header[0]:
+            raise TableError(f"{where}: one column, {header[0]!r}, which looks separated by {name}; {advice}")
 
 
 def _id_column(header: Sequence[str], wanted: str | None, smiles: str | None, where: str) -> str | None:

@@ -25,7 +25,7 @@ from unimol2_tasks.stages.prediction.embedding_columns import (
     embedding_width,
     refuse_what_cannot_embed,
 )
-from unimol2_tasks.stages.prediction.inputs import PredictInputs
+from unimol2_tasks.stages.prediction.inputs import PredictInputs, refuse_without_coordinates
 from unimol2_tasks.stages.prediction.passes import OutputColumns, PredictionPasses
 from unimol2_tasks.stages.preparation.units import WorkOn, work_here
 from unimol2_tasks.stages.prepare import of_molecules
@@ -68,7 +68,8 @@ def run(
         sharing: Who prepares the molecules; the network runs on this machine.
 
     Raises:
-        UserError: Predictor, table or column is missing, `out` has another suffix, or the table is empty.
+        UserError: Predictor, table or column is missing, `out` has another suffix, or the table is empty, or
+            without coordinates that the predictor needs, or it changed meanwhile.
         TrainingFailed: Inference ended without a result; started again, it goes on.
     """
     refuse_other_suffixes(out)
@@ -167,8 +168,11 @@ class _Prediction:
         self, inputs: PredictInputs, out: str, workspace: Workspace, work_on: WorkOn | None, folder: Path
     ) -> ArtifactRef:
         store, params = workspace.store, self.job.params
+        table = inputs.read(store)
+        refuse_without_coordinates(table, self.prepare)
         passes = PredictionPasses(
-            table=inputs.read(store),
+            table=table,
+            digest=self.recipe.parents["table"],
             prepare=self.prepare,
             job=self.job,
             columns=self.columns(),

@@ -36,7 +36,9 @@ def predict(job: Job, run: RunFolder, stop_requested: Callable[[], bool]) -> Non
     done, total = 0, sum(rows)
 
     def progress(rows: float) -> None:
-        write_json(run.heartbeat, {"step": int(done + rows), "steps": total, "detail": ""})
+        # The exact number too: a heavy row takes many passes, each of which is a sign of life.
+        beat = {"step": int(done + rows), "steps": total, "detail": "", "rows": done + rows}
+        write_json(run.heartbeat, beat)
         if stop_requested():
             raise Stopped
 

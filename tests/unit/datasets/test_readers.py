@@ -189,6 +189,18 @@ def test_every_line_of_any_bytes_is_one_row(
             ColumnChoice(labels=("logs",)),
             r"--label-columns.*did you mean 'logS'",
         ),
+        (
+            "t.csv",
+            "smiles;y\nC;1,5\n",
+            ColumnChoice(),
+            "'smiles;y', which looks separated by semicolons; save it as .csv with commas",
+        ),
+        (
+            "t.csv",
+            "smiles\ty\nC\t1\n",
+            ColumnChoice(smiles="smiles"),
+            "looks separated by tabs; let its name end in .tsv",
+        ),
         ("t.csv", "", ColumnChoice(), "no molecule in it"),
         ("t.csv", "smiles\n", ColumnChoice(), "no molecule in it"),
         ("t.smi", "\n", ColumnChoice(), "no molecule in it"),

@@ -1,10 +1,13 @@
 """Which columns of a table are predicted, and what the rows are called."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom
 from typer.testing import CliRunner
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
@@ -123,6 +126,34 @@ def test_other_columns_of_the_library_are_joined_by_row(
     assert joined["lot"].to_list() == ["A1", "A2", "A3"]
     assert joined["prediction:logS"].to_list() == pl.read_csv(out)["prediction:logS"].to_list()
     assert not [name for name in joined.columns if name.endswith("_right")]
+
+
+KEEP = parse_params({"prepare": {"coordinates": "keep"}})
+
+
+def test_a_table_without_coordinates_that_are_to_be_kept_is_refused(
+    tmp_path: Path, small_model: ArtifactRef, table: str
+) -> None:
+    inputs = PredictInputs(small_model.uri, table, "drug")
+    with pytest.raises(TableError, match=r"library\.csv: has no coordinates.*\(\.sdf, \.sd, \.lmdb\)"):
+        run_embed(KEEP, inputs, str(tmp_path / "e.parquet"), Store(), Sharing(in_this_process))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["library.csv"]
+
+
+def test_coordinates_of_a_file_are_kept_unless_a_column_takes_their_place(
+    tmp_path: Path, small_model: ArtifactRef
+) -> None:
+    mol = Chem.AddHs(Chem.MolFromSmiles("CCO"))
+    rdDistGeom.EmbedMolecule(mol, randomSeed=1)
+    mol.SetProp("text", "CCO")
+    with Chem.SDWriter(str(tmp_path / "t.sdf")) as writer:
+        writer.write(mol)
+    kept, out = PredictInputs(small_model.uri, str(tmp_path / "t.sdf")), tmp_path / "e.parquet"
+    run_embed(KEEP, kept, str(out), Store(), Sharing(in_this_process))
+    assert pl.read_parquet(out)["reason"].to_list() == [None]
+    instead = replace(kept, smiles_column="text")
+    with pytest.raises(TableError, match="leave out --smiles-column"):
+        run_embed(KEEP, instead, str(tmp_path / "f.parquet"), Store(), Sharing(in_this_process))
 
 
 @pytest.mark.parametrize("command", ["predict", "embed"])

@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.chemistry.rejection import Rejected
+from unimol2_tasks.datasets.readers import Table
 from unimol2_tasks.errors import ArtifactError, TableError, UserError
 from unimol2_tasks.params import Params, parse_params
 from unimol2_tasks.progress import Progress, listen
@@ -215,6 +216,42 @@ def test_another_machine_goes_on_from_the_shared_work_alone(
     assert_frame_equal(found, expected)
     assert (tmp_path / "cut" / "p.csv").read_bytes() == (tmp_path / "whole" / "p.csv").read_bytes()
     assert not shared.exists()
+
+
+@pytest.mark.parametrize("content", [["C", "CC"], [*SMILES, "CCCC"], SMILES[::-1]])
+@pytest.mark.parametrize("moment", ["read", "prepared"])
+def test_a_table_that_changes_meanwhile_is_refused(
+    tmp_path: Path,
+    small_predictor: ArtifactRef,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    content: list[str],
+) -> None:
+    """Between digest and reading, or with the first unit; it gets shorter, longer or another order."""
+    table = tmp_path / "table.csv"
+    read = PredictInputs.read
+
+    def change() -> None:
+        # Replaced as editors do it: who reads the old file reads it to its end.
+        (tmp_path / "new").write_text("smiles\n" + "".join(f"{text}\n" for text in content))
+        (tmp_path / "new").replace(table)
+
+    def changed_before(inputs: PredictInputs, store: Store) -> Table:
+        change()
+        return read(inputs, store)
+
+    def changing(units: Iterable[Unit]) -> Iterator[Unit]:
+        for unit in in_this_process(units):
+            if unit.number == 0:
+                change()
+            yield unit
+
+    if moment == "read":
+        monkeypatch.setattr(PredictInputs, "read", changed_before)
+    sharing = Sharing(in_this_process if moment == "read" else changing)
+    with pytest.raises(TableError, match=r"table\.csv: changed while it was predicted; start again"):
+        predicted(small_predictor, SMILES, tmp_path, sharing=sharing, unit_rows=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 
 
 def test_progress_counts_rows(tmp_path: Path, small_predictor: ArtifactRef) -> None:

@@ -8,13 +8,14 @@ import polars as pl
 import pytest
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
-from unimol2_tasks.artifacts.prediction_schemas import PREDICTIONS
+from unimol2_tasks.artifacts.prediction_schemas import ATOM_EMBEDDINGS, EMBEDDINGS, PREDICTIONS
 from unimol2_tasks.artifacts.schemas import validate
 from unimol2_tasks.chemistry.structure import Structure
 from unimol2_tasks.datasets.rows import InputRow
 from unimol2_tasks.errors import ArtifactError
 from unimol2_tasks.params import PrepareParams
 from unimol2_tasks.stages.prediction.columns import PredictionColumns
+from unimol2_tasks.stages.prediction.embedding_columns import AtomColumns, MoleculeColumns
 from unimol2_tasks.stages.prediction.units import prepare_numbered, prepared_rows
 from unimol2_tasks.training.network import TARGETS, read_targets
 from unimol2_tasks.training.predictor_files import VALIDATION, read_predictions, write_predictions
@@ -130,6 +131,26 @@ def test_a_number_that_is_not_finite_is_a_failure_with_a_reason(
     frame = table(small_predictor, rows, found)
     assert frame["reason"].to_list() == [None, "the network's output is not a finite number", None]
     assert frame["prediction:logS"].null_count() == 1
+
+
+def test_an_embedding_that_is_not_finite_costs_its_row_only(rows: pl.DataFrame) -> None:
+    found = np.arange(6.0).reshape(3, 1, 2)
+    found[1, 0, 1] = np.nan
+    frame = validate(pl.concat(MoleculeColumns(2).pieces(rows, found)), EMBEDDINGS, "embeddings")
+    assert frame["reason"].to_list() == [None, "the network's output is not a finite number", None]
+    assert frame["embedding:0"].to_list() == [0, None, 4]
+
+
+def test_an_atom_that_is_not_finite_costs_its_molecule_only(rows: pl.DataFrame) -> None:
+    """Three, eight and six atoms; the last of the eight fails."""
+    found = np.arange(17, dtype=np.float32)[:, None]
+    found[10] = np.inf
+    frame = validate(pl.concat(AtomColumns(1).pieces(rows, found)), ATOM_EMBEDDINGS, "embeddings")
+    assert frame["row"].to_list() == [1] * 3 + [2] + [3] * 6
+    assert frame["reason"].drop_nulls().to_list() == ["the network's output is not a finite number"]
+    assert sorted(frame["embedding:0"].drop_nulls()) == [0, 1, 2, *range(11, 17)]
+    none = rows.with_columns(reason=pl.lit("no"), atom_index=None, element=None).cast(rows.schema)
+    assert pl.concat(AtomColumns(1).pieces(none, None))["reason"].to_list() == ["no"] * 3
 
 
 def test_columns_do_not_depend_on_whether_any_row_is_a_molecule(

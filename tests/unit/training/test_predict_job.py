@@ -51,7 +51,19 @@ def test_each_file_of_molecules_gets_its_values(
     predict(job(molecules, small_ensemble), run, lambda: False)
     assert values(run) == {"unit-0.npy": (2, 3, 5), "unit-1.npy": (3, 3, 5)}
     assert run.result.is_dir()
-    assert json.loads(run.heartbeat.read_text()) == {"step": 5, "steps": 5, "detail": ""}
+    assert json.loads(run.heartbeat.read_text()) == {"step": 5, "steps": 5, "detail": "", "rows": 5}
+
+
+def test_every_pass_is_a_sign_of_life(molecules: Path, run: RunFolder, small_ensemble: ArtifactRef) -> None:
+    """Three members visit each of the five molecules; the supervisor takes an unchanged beat for a hang."""
+    beats: list[float] = []
+
+    def follow() -> bool:
+        beats.append(json.loads(run.heartbeat.read_text())["rows"])
+        return False
+
+    predict(job(molecules, small_ensemble), run, follow)
+    assert len(set(beats)) == 3 * 5
 
 
 def test_a_job_that_was_stopped_goes_on_with_the_files_without_values(

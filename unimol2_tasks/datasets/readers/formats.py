@@ -13,6 +13,8 @@ FORMATS: tuple[TableFormat, ...] = (Csv(), Tsv(), SmilesLines(), Sdf(), Parquet(
 _SUFFIXES = [suffix for kind in FORMATS for suffix in kind.suffixes]
 EXPECTED = ", ".join(_SUFFIXES) + ", each also with .gz"
 """For messages."""
+WITH_COORDINATES = ", ".join(suffix for kind in FORMATS if kind.holds_coordinates for suffix in kind.suffixes)
+"""For messages."""
 
 
 def format_of(uri: str) -> TableFormat:

@@ -42,6 +42,8 @@ class TableFormat(ABC):
     """Whether its cells have names that a person can choose by."""
     holds_structures: ClassVar[bool] = False
     """Whether a record is a molecule without any SMILES."""
+    holds_coordinates: ClassVar[bool] = False
+    """Whether a record may say where its atoms are."""
     ragged: ClassVar[bool] = False
     """Whether each record says which cells it has; elsewhere the file does."""
 

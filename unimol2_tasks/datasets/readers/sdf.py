@@ -19,6 +19,7 @@ class Sdf(TableFormat):
 
     suffixes: ClassVar[tuple[str, ...]] = (".sdf", ".sd")
     holds_structures: ClassVar[bool] = True
+    holds_coordinates: ClassVar[bool] = True
     ragged: ClassVar[bool] = True
 
     def columns(self, file: TableFile) -> None:

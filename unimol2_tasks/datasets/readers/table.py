@@ -44,6 +44,12 @@ class Table:
         """Names of the label columns, in the order of `InputRow.labels`."""
         return self.columns.labels
 
+    @property
+    def may_hold_coordinates(self) -> bool:
+        """Whether its rows can say where atoms are; SMILES named in an SDF file stand alone."""
+        instead = self.format.holds_structures and self.columns.smiles is not None
+        return self.format.holds_coordinates and not instead
+
     def rows(self) -> Iterator[InputRow | Reject]:
         """Every data row, in order, as it is read; numbers run on from file to file.
 

@@ -28,6 +28,7 @@ class UniMolLmdb(TableFormat):
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".lmdb",)
+    holds_coordinates: ClassVar[bool] = True
     ragged: ClassVar[bool] = True
 
     def columns(self, file: TableFile) -> tuple[str, ...]:

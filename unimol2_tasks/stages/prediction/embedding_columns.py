@@ -23,13 +23,14 @@ from unimol2_tasks.artifacts.store import LocalArtifact
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.training.network import MEMBERS, WEIGHTS
 
+_NOT_FINITE = "the network's output is not a finite number"
 _MOLECULES_PER_PIECE = 512
 """Of atoms: about 40 MB of 768 dimensions; checking a table takes a second however short it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class MoleculeColumns:
-    """The representation of every row's molecule."""
+    """The representation of every row's molecule; one that is not finite is a failure with its reason."""
 
     width: int
     """The dimensions D."""
@@ -52,6 +53,8 @@ class MoleculeColumns:
             values: `[n, 1, D]` of those that are molecules; None: there is none.
         """
         found = np.empty((0, self.width)) if values is None else np.asarray(values)[:, 0]
+        finite = np.asarray(np.isfinite(found).all(axis=1), bool)
+        rows, found = _with_reasons(rows, finite), found[finite]
         places = rows.filter(pl.col("reason").is_null()).select("row")
         embedded = pl.concat([places, pl.DataFrame(found, schema=_names(self.width))], how="horizontal")
         table = rows.join(embedded, on="row", how="left", maintain_order="left")
@@ -60,7 +63,10 @@ class MoleculeColumns:
 
 @dataclass(frozen=True, slots=True)
 class AtomColumns:
-    """The representation of every heavy atom, a row each; a row that failed keeps a row of its own."""
+    """The representation of every heavy atom, a row each; a row that failed keeps a row of its own.
+
+    A molecule fails as a whole where an atom's vector is not finite.
+    """
 
     width: int
     """The dimensions D."""
@@ -85,10 +91,13 @@ class AtomColumns:
         found = np.empty((0, self.width), np.float32) if values is None else values
         begin = 0
         for some in rows.iter_slices(_MOLECULES_PER_PIECE):
-            atoms = some.explode(ATOM_INDEX, ELEMENT)
-            end = begin + int(atoms[ATOM_INDEX].is_not_null().sum())
-            yield self._piece(atoms, np.asarray(found[begin:end]))
-            begin = end
+            counts = some[ATOM_INDEX].drop_nulls().list.len().cast(pl.Int64).to_numpy()
+            vectors = np.asarray(found[begin : begin + counts.sum()])
+            begin += len(vectors)
+            starts = np.cumsum(counts) - counts
+            finite = np.logical_and.reduceat(np.isfinite(vectors).all(axis=1), starts)
+            atoms = _with_reasons(some, finite).explode(ATOM_INDEX, ELEMENT)
+            yield self._piece(atoms, vectors[np.repeat(finite, counts)])
 
     def _piece(self, atoms: pl.DataFrame, values: NDArray[np.float32]) -> pl.DataFrame:
         numbered = atoms.with_row_index("place")
@@ -97,6 +106,17 @@ class AtomColumns:
         table = numbered.join(embedded, on="place", how="left", maintain_order="left")
         ordered = table.sort("row", ATOM_INDEX, maintain_order=True)
         return ordered.select(pl.col(name).cast(kind) for name, kind in self.types.items())
+
+
+def _with_reasons(rows: pl.DataFrame, finite: NDArray[np.bool_]) -> pl.DataFrame:
+    """The rows; of the molecules those whose numbers are not finite fail, and have no atoms."""
+    molecules = rows.filter(pl.col("reason").is_null())["row"]
+    failed = pl.col("row").is_in(molecules.filter(pl.Series(~finite, dtype=pl.Boolean)).implode())
+    return rows.with_columns(
+        pl.when(failed).then(None).otherwise(ATOM_INDEX).alias(ATOM_INDEX),
+        pl.when(failed).then(None).otherwise(ELEMENT).alias(ELEMENT),
+        pl.when(failed).then(pl.lit(_NOT_FINITE)).otherwise("reason").alias("reason"),
+    )
 
 
 def refuse_what_cannot_embed(artifact: LocalArtifact) -> None:

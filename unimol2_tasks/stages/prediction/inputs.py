@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from unimol2_tasks.artifacts.store import Store
 from unimol2_tasks.datasets.columns import ColumnChoice
 from unimol2_tasks.datasets.readers import Table, read_table
+from unimol2_tasks.datasets.readers.formats import WITH_COORDINATES
+from unimol2_tasks.errors import TableError
+from unimol2_tasks.params import PrepareParams
 
 _LOGGER = logging.getLogger(__name__)
+MADE_INSTEAD = "or take a predictor or model whose conformers are made (prepare.coordinates=generate)"
+"""What those can do who have no coordinates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +53,21 @@ class PredictInputs:
                 self.table,
             )
         return table
+
+
+def refuse_without_coordinates(table: Table, prepare: PrepareParams) -> None:
+    """Refuse a table of which every row would be rejected.
+
+    Raises:
+        TableError: Given coordinates are to be kept, and the table can hold none.
+    """
+    if prepare.coordinates != "keep" or table.may_hold_coordinates:
+        return
+    if table.format.holds_coordinates:
+        give = "leave out --smiles-column, which takes the place of the file's structures"
+    else:
+        give = f"give a table of structures in space ({WITH_COORDINATES})"
+    raise TableError(
+        f"{table.uri}: has no coordinates, and given ones are to be kept (prepare.coordinates=keep); {give}, "
+        f"{MADE_INSTEAD}"
+    )

@@ -23,8 +23,9 @@ from unimol2_tasks.artifacts.schemas import validate
 from unimol2_tasks.artifacts.streamed_tables import write_pieces
 from unimol2_tasks.artifacts.workspace import Workspace
 from unimol2_tasks.datasets.ledger import Reject
-from unimol2_tasks.datasets.readers import Table
+from unimol2_tasks.datasets.readers import Table, table_digest
 from unimol2_tasks.datasets.rows import InputRow
+from unimol2_tasks.errors import TableError
 from unimol2_tasks.params import PrepareParams
 from unimol2_tasks.progress import report
 from unimol2_tasks.stages.prediction.network import infer_files, values_path
@@ -64,6 +65,8 @@ class PredictionPasses:
     """One prediction's work; each part of it is done where its files say so."""
 
     table: Table
+    digest: str
+    """Of the table's content when the prediction began."""
     prepare: PrepareParams
     job: Job
     """What is computed; its `dataset` is set for each round."""
@@ -82,7 +85,8 @@ class PredictionPasses:
         """Predict the whole table into a `.csv` or `.parquet` file.
 
         Raises:
-            UserError: The table cannot be read, or the inference job refused something.
+            UserError: The table cannot be read or changed since the prediction began, or the inference job
+                refused something.
             TrainingFailed: Inference ended without a result.
         """
         # Before hours of work: what is damaged shows, and progress knows where the end is.
@@ -92,8 +96,18 @@ class PredictionPasses:
         for first in range(0, units, _UNITS_PER_ROUND):
             numbers = range(first, min(first + _UNITS_PER_ROUND, units))
             self._prepare(islice(batches, len(numbers)), rows)
+            if numbers.stop == units:
+                self._refuse_changed()
             self._infer(numbers)
         return self._write(target, units, rows)
+
+    def _refuse_changed(self) -> None:
+        """After the last row was read: what is published says of which content it is."""
+        if table_digest(self.table.uri, self.table.store) != self.digest:
+            raise TableError(
+                f"{self.table.uri}: changed while it was predicted; start again, and leave it as it is "
+                "until the end, or give a copy"
+            )
 
     def _prepare(
         self, batches: Iterable[tuple[int, tuple[InputRow | Reject, ...]]], rows_in_all: int
