@@ -10,7 +10,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from unimol2_tasks.evaluation.charts import ACCENT, INK, SERIES, Chart, LegendEntry, axes, chart, standalone
+from unimol2_tasks.evaluation.charts import ACCENT, SERIES, Chart, LegendEntry, axes, chart, standalone
 from unimol2_tasks.evaluation.scoretable import number
 
 _MOST_ELEMENTS = 14
@@ -35,7 +35,7 @@ def scaffold_figure(counts: Mapping[str, NDArray[np.int64]], top: int = 40) -> s
     Raises:
         ValueError: There is no set, more than six, or a set without scaffolds.
     """
-    return standalone(_scaffold_chart(counts, top, legend_inside=True))
+    return standalone(_scaffold_chart(counts, top))
 
 
 def scaffold_chart(name: str, counts: Sequence[int], molecules: int) -> Chart:
@@ -101,9 +101,7 @@ def label_chart(label: Mapping[str, Any]) -> Chart:
     return histogram_chart("Values", label["histogram"], "value", "molecules", caption)
 
 
-def _scaffold_chart(
-    counts: Mapping[str, NDArray[np.int64]], top: int, caption: str = "", legend_inside: bool = False
-) -> Chart:
+def _scaffold_chart(counts: Mapping[str, NDArray[np.int64]], top: int, caption: str = "") -> Chart:
     if not 1 <= len(counts) <= len(SERIES):
         raise ValueError(f"{len(counts)} sets of scaffolds; one figure shows 1 to {len(SERIES)}")
     lowest = min(_ranked(name, values, top)[-1] for name, values in counts.items())
@@ -114,11 +112,8 @@ def _scaffold_chart(
             if len(counts) == 1:
                 ax.bar(ranks, ranked, color=ACCENT, alpha=0.8)
             else:
-                # A space in front: matplotlib keeps names with a leading underscore out of legends.
-                lines = ax.plot(ranks, ranked, label=f" {name}", color=SERIES[place], linewidth=1.2)
+                lines = ax.plot(ranks, ranked, color=SERIES[place], linewidth=1.2)
                 lines[0].set(marker=_MARKERS[place], markersize=3.5)
-        if legend_inside and len(counts) > 1:
-            ax.legend(frameon=False, labelcolor=INK)
         ax.grid(visible=False, axis="x")
         _logarithmic(ax, int(lowest))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))

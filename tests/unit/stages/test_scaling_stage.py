@@ -246,6 +246,8 @@ def test_the_report_is_one_page_with_figures_and_tables_beside_it(fitted: Path, 
     report = Path(study_report.run(str(fitted), str(tmp_path / "report")).uri)
     figures = {path.name for path in report.glob("*.svg")}
     assert figures == {"curves.svg", "curves-log.svg", "held-out.svg", "predicted-over-actual.svg"}
+    for text in ("Losses, and the law", "0.04M", "0.26M", "0.5M, held out", "Dots: measured."):
+        assert text in (report / "curves.svg").read_text()
     page = (report / "study.html").read_text()
     assert page.count("<svg") == len(figures)
     assert "<script" not in page

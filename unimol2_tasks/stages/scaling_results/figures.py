@@ -22,7 +22,7 @@ def study_figures(points: Sequence[PredictedPoint]) -> dict[str, Chart]:
     runs = _by_run([point for point in points if point.part != "skipped"])
     drawn = {
         "curves": _curves(runs, "Losses, and the law", logarithmic=False),
-        "curves-log": _curves(runs, "The same on logarithmic axes", logarithmic=True),
+        "curves-log": _curves(runs, "Losses, and the law, on logarithmic axes", logarithmic=True),
     }
     held_out = [run for run in runs if run[0].part in ("held out", "test")]
     if held_out:
