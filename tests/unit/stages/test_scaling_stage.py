@@ -234,6 +234,22 @@ def test_a_test_beyond_the_curve_says_where_the_curve_ends(models: dict[str, str
         fit(models, ["largest"], tmp_path, test_from_step=4000)
 
 
+def test_a_law_is_fitted_though_the_smallest_were_measured_at_their_end_only(
+    models: dict[str, str], tmp_path: Path
+) -> None:
+    once = [
+        publish_model(tmp_path / f"{name}-{seed}", SIZES[name], measured=[4000], seed=seed)
+        for name in ("small", "middle")
+        for seed in range(3)
+    ]
+    inputs = scaling.ScalingInputs(
+        [*once, models["large"], models["larger"]], [models["largest"]], starts=4, bootstrap=5
+    )
+    value = read_fit(Path(scaling.run(inputs, str(tmp_path / "law")).uri))
+    assert value["held_out"][models["largest"]]["rmae"] < 0.05
+    assert [one["predicted"] for one in value["extrapolations"]] == [SIZES["larger"]]
+
+
 def test_a_fit_without_resamples_has_no_intervals(models: dict[str, str], tmp_path: Path) -> None:
     law = fit(models, [], tmp_path, bootstrap=0)
     assert read_fit(law)["intervals"] == {}
