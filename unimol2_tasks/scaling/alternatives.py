@@ -75,8 +75,8 @@ def extrapolations(
 ) -> tuple[Extrapolation, ...]:
     """Predict each size of the fit but the two smallest from those below it.
 
-    A record of how such predictions fare that needs none of the held-out sizes. A size is left out where those
-    below it have too few losses, or losses of one step only: no law can be fitted to them.
+    A record of how such predictions fare that needs none of the held-out sizes. A size is left out where
+    those below it have too few losses, or losses of one step only: no law can be fitted to them.
 
     Args:
         points: The points of the fit.
