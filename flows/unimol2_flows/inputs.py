@@ -72,6 +72,7 @@ IdColumn = Annotated[
     str | None,
     asked("ID column", "What rows are called; empty: guessed by its name, else their number.", min_length=1),
 ]
+Atoms = Annotated[bool, asked("Atoms", "A row per heavy atom, instead of one per molecule.")]
 LabelColumns = Annotated[
     list[str] | None, asked("Label columns", "Columns with values to learn; empty: all numeric ones.")
 ]
@@ -86,6 +87,15 @@ Model = Annotated[
 Predictor = Annotated[
     str,
     asked("Predictor", "A predictor's folder or s3:// address.", min_length=1, examples=["runs/predictor"]),
+]
+EmbeddingModel = Annotated[
+    str,
+    asked(
+        "Model",
+        "Folder or s3:// address of a pretrained model, or of a predictor of a single training.",
+        min_length=1,
+        examples=["runs/model"],
+    ),
 ]
 Dataset = Annotated[
     str,

@@ -16,8 +16,8 @@ from unimol2_flows.pretrain import pretrain
 from unimol2_tasks.artifacts.store import Store
 
 FLOWS = [
-    "end-to-end", "evaluate", "finetune", "nightly-data", "predict", "prepare", "pretrain", "reproduce",
-    "scaling", "screen", "screen-shard", "search", "weekly-retrain",
+    "embed", "end-to-end", "evaluate", "finetune", "nightly-data", "predict", "prepare", "pretrain",
+    "reproduce", "scaling", "screen", "screen-shard", "search", "weekly-retrain",
 ]  # fmt: skip
 
 

@@ -53,7 +53,8 @@ def plan(
     """Find the size and number of steps that reach the lowest loss for a budget of GPU hours.
 
     Candidates are the sizes of the section `study` of the parameters, else the paper's; between them the
-    operations per molecule are interpolated. `pretrain.batch_size` says what a step is.
+    operations per molecule are interpolated. `pretrain.batch_size` says what a step is;
+    `pretrain.checkpoint_activations` adds a third to its operations.
     """
     from unimol2_tasks.planning.budget import Budget, plan_budget
     from unimol2_tasks.stages.scaling_results.law_files import read_replicas
@@ -91,7 +92,8 @@ def _flops_per_second(
     if utilisation > 1:
         raise UserError(f"--utilisation {utilisation}: expected a share above 0 and up to 1")
     if rate is not None:
-        return rate * molecule_flops(model_config(params.model), sizes.counts, False)
+        recomputed = params.pretrain.checkpoint_activations
+        return rate * molecule_flops(model_config(params.model), sizes.counts, recomputed)
     tflops = peak_tflops or params.pretrain.peak_tflops or A100_TFLOPS[params.pretrain.precision]
     return tflops * 1e12 * utilisation
 
@@ -105,7 +107,11 @@ def _candidates(params: Params, sizes: "MoleculeSizes", counted: Counted) -> "li
         networks = {rung.name: rung.params.model for rung in ladder(params)}
     else:
         networks = {preset: ModelParams(preset=preset) for preset in _PRESETS}
-    return [Candidate.of(name, model_config(model), sizes, counted) for name, model in networks.items()]
+    recomputed = params.pretrain.checkpoint_activations
+    return [
+        Candidate.of(name, model_config(model), sizes, recomputed, counted)
+        for name, model in networks.items()
+    ]
 
 
 def _tables(made: "BudgetPlan", gpu_hours: float, replicas: "Sequence[Replica]", counted: Counted) -> Group:

@@ -28,10 +28,16 @@ class Candidate:
 
     @classmethod
     def of(
-        cls, name: str, config: ModelConfig, sizes: MoleculeSizes, counted: Counted = "all"
+        cls,
+        name: str,
+        config: ModelConfig,
+        sizes: MoleculeSizes,
+        checkpoint_activations: bool,
+        counted: Counted = "all",
     ) -> "Candidate":
         """Count what a network takes on molecules of these sizes."""
-        return cls(name, count_parameters(config, counted), molecule_flops(config, sizes.counts, False))
+        flops = molecule_flops(config, sizes.counts, checkpoint_activations)
+        return cls(name, count_parameters(config, counted), flops)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,8 @@ def extrapolations(
 ) -> tuple[Extrapolation, ...]:
     """Predict each size of the fit but the two smallest from those below it.
 
-    A record of how such predictions fare that needs none of the held-out sizes.
+    A record of how such predictions fare that needs none of the held-out sizes. A size is left out where
+    those below it have too few losses, or losses of one step only: no law can be fitted to them.
 
     Args:
         points: The points of the fit.
@@ -88,7 +89,7 @@ def extrapolations(
     for place in range(2, len(sizes)):
         below = [point for point in points if point.millions < sizes[place]]
         judged = last_part([point for point in points if point.millions == sizes[place]], share)
-        if len(below) >= 6:
+        if len(below) >= 6 and len({point.steps for point in below}) > 1:
             found = alternatives(below, judged, seed, starts)
             rmae = {alternative.name: alternative.tested["rmae"] for alternative in found}
             made.append(Extrapolation(sizes[:place], sizes[place], rmae))

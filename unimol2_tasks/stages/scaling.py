@@ -122,11 +122,11 @@ def run(inputs: ScalingInputs, out: str, store: Store = Store()) -> ArtifactRef:
 def _read_curves(
     models: Sequence[LocalArtifact], held_out: Sequence[LocalArtifact], inputs: ScalingInputs
 ) -> _Curves:
-    measured = [point for model in models for point in _points(model, inputs.counted)]
+    measured = [_points(model, inputs.counted) for model in models]
     kept = [_points(model, inputs.counted) for model in held_out]
     return _Curves(
-        fitted=[point for point in measured if point.steps > inputs.skip_steps],
-        skipped=[point for point in measured if point.steps <= inputs.skip_steps],
+        fitted=[point for curve in measured for point in _after(curve, inputs.skip_steps, "skip_steps")],
+        skipped=[point for curve in measured for point in curve if point.steps <= inputs.skip_steps],
         held_out=[point for curve in kept for point in curve],
         tested=[point for curve in kept for point in _judged(curve, inputs.test_from_step)],
     )
@@ -160,14 +160,18 @@ def _parameters(model: Path, counted: Counted) -> int:
 def _judged(curve: list[CurvePoint], test_from_step: int | None) -> list[CurvePoint]:
     if test_from_step is None:
         return last_part(curve, _JUDGED_SHARE)
-    judged = [point for point in curve if point.steps > test_from_step]
-    if not judged:
+    return _after(curve, test_from_step, "test_from_step")
+
+
+def _after(curve: list[CurvePoint], step: int, setting: str) -> list[CurvePoint]:
+    left = [point for point in curve if point.steps > step]
+    if not left:
         last = max(point.steps for point in curve)
         raise UserError(
-            f"scaling: {curve[0].run} has no loss after step {test_from_step} (its last is {last:g}); "
-            "give a smaller --test-from-step"
+            f"scaling: {curve[0].run} has no loss after step {step} (its last is {last:g}); "
+            f"give a smaller --{setting.replace('_', '-')} (in a study: study.{setting})"
         )
-    return judged
+    return left
 
 
 def _describe(

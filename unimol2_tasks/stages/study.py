@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from itertools import pairwise
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import Store
@@ -9,6 +10,7 @@ from unimol2_tasks.errors import ParameterError
 from unimol2_tasks.params import ModelParams, Params, StudyParams
 from unimol2_tasks.stages import pretrain, scaling
 from unimol2_tasks.stages.scaling_results import report as study_report
+from unimol2_tasks.stages.scaling_results.figures import size_names
 from unimol2_tasks.training.network import model_config
 from unimol2_tasks.training.size import count_parameters
 
@@ -21,7 +23,7 @@ class Rung:
     """One network of the ladder."""
 
     name: str
-    """Its size for people and for folders, such as 0.508M."""
+    """Its size for people and for folders, such as 0.508M, with as many digits as tell it from the others."""
     parameters: int
     params: Params
     """What it is pretrained with."""
@@ -44,14 +46,19 @@ def ladder(params: Params) -> list[Rung]:
     counted = sorted(
         ((_parameters(params.model, size, place), place) for place, size in enumerate(study.sizes)),
     )
-    names = [f"{parameters / 1e6:.3g}M" for parameters, _ in counted]
-    for name in names:
-        if names.count(name) > 1:
-            raise ParameterError(f"study.sizes: two networks of {name} parameters; leave one out")
+    for (parameters, place), (following, other) in pairwise(counted):
+        if parameters == following:
+            raise ParameterError(
+                f"study.sizes.{place} and study.sizes.{other}: two networks of {parameters:,} parameters; "
+                "leave one out"
+            )
+    names = size_names(parameters / 1e6 for parameters, _ in counted)
     fitted = len(counted) - study.held_out
     return [
-        Rung(name, parameters, _alike(params, study.sizes[place]), held_out=number >= fitted)
-        for number, (name, (parameters, place)) in enumerate(zip(names, counted, strict=True))
+        Rung(
+            names[parameters / 1e6], parameters, _alike(params, study.sizes[place]), held_out=number >= fitted
+        )
+        for number, (parameters, place) in enumerate(counted)
     ]
 
 

@@ -78,6 +78,23 @@ def test_and_for_programs_from_a_measured_rate_and_own_sizes(law: str, tmp_path:
     assert plan["interval"][0] < plan["optimum"]["loss"] < plan["interval"][1]
 
 
+def test_a_plan_knows_what_recomputed_activations_cost() -> None:
+    """A forward pass more: four instead of three. A measured rate has paid for it already."""
+    plans = {}
+    for again in ("false", "true"):
+        words = ("--gpu-hours", "5000", "--json", "--set", f"pretrain.checkpoint_activations={again}")
+        plans[again] = json.loads(scaling("plan", *words).stdout)
+    for plain, dearer in zip(
+        *([one for one in plans[again]["spendings"] if one["name"]] for again in ("false", "true")),
+        strict=True,
+    ):
+        assert plain["steps"] / dearer["steps"] == pytest.approx(4 / 3, rel=0.01)
+        assert plain["loss"] < dearer["loss"]
+    measured = ("--set", "pretrain.checkpoint_activations=true", "--set", "model.preset=84M", "--rate", "600")
+    of_rate = json.loads(scaling("plan", "--gpu-hours", "5000", "--json", *measured).stdout)
+    assert next(one for one in of_rate["spendings"] if one["name"] == "84M")["rate"] == pytest.approx(600)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

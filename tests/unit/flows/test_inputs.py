@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from prefect.utilities.callables import parameter_schema
 
+from unimol2_flows.embed import embed
 from unimol2_flows.end_to_end import end_to_end
 from unimol2_flows.evaluate import evaluate
 from unimol2_flows.finetune import finetune
@@ -19,7 +20,19 @@ from unimol2_flows.screen import screen
 from unimol2_flows.search import search
 from unimol2_tasks.params import Params, parse_params
 
-FLOWS = (end_to_end, evaluate, finetune, predict, prepare, pretrain, reproduce, scaling, screen, search)
+FLOWS = (
+    embed,
+    end_to_end,
+    evaluate,
+    finetune,
+    predict,
+    prepare,
+    pretrain,
+    reproduce,
+    scaling,
+    screen,
+    search,
+)
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)

@@ -14,7 +14,8 @@ from unimol2_tasks.scaling.law import ScalingLaw
 
 SIZES = MoleculeSizes.assumed(25, 64, "assumed")
 CANDIDATES = [
-    Candidate.of(name, ModelConfig.preset(name), SIZES) for name in ("42M", "84M", "164M", "310M", "570M")
+    Candidate.of(name, ModelConfig.preset(name), SIZES, False)
+    for name in ("42M", "84M", "164M", "310M", "570M")
 ]
 A100 = 312e12 * 0.3
 

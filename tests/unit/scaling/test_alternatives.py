@@ -41,6 +41,12 @@ def test_each_size_is_predicted_from_those_below_it(curves: Curves) -> None:
     assert found[-1].rmae["a·M^b + c·S^d"] < 0.02
 
 
+def test_a_size_whose_smaller_ones_were_measured_once_is_not_predicted(curves: Curves) -> None:
+    once = [point for seed in range(3) for point in curves(SIZES[:2], [4000], LAW, noise=0.01, seed=seed)]
+    points = [*once, *curves(SIZES[2:], STEPS, LAW)]
+    assert [one.predicted for one in extrapolations(points, seed=0, starts=2)] == [SIZES[3]]
+
+
 def test_a_form_with_more_constants_than_losses_is_left_out(curves: Curves) -> None:
     few = curves(SIZES[:2], [1000, 4000], LAW)
     assert [one.constants for one in alternatives(few, [], seed=0, starts=1)] == [4, 0]

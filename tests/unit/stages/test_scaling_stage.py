@@ -234,6 +234,41 @@ def test_a_test_beyond_the_curve_says_where_the_curve_ends(models: dict[str, str
         fit(models, ["largest"], tmp_path, test_from_step=4000)
 
 
+def test_a_law_is_fitted_though_the_smallest_were_measured_at_their_end_only(
+    models: dict[str, str], tmp_path: Path
+) -> None:
+    once = [
+        publish_model(tmp_path / f"{name}-{seed}", SIZES[name], measured=[4000], seed=seed)
+        for name in ("small", "middle")
+        for seed in range(3)
+    ]
+    inputs = scaling.ScalingInputs(
+        [*once, models["large"], models["larger"]], [models["largest"]], starts=4, bootstrap=5
+    )
+    value = read_fit(Path(scaling.run(inputs, str(tmp_path / "law")).uri))
+    assert value["held_out"][models["largest"]]["rmae"] < 0.05
+    assert [one["predicted"] for one in value["extrapolations"]] == [SIZES["larger"]]
+
+
+def test_a_fit_that_skips_all_says_where_the_curves_end(models: dict[str, str], tmp_path: Path) -> None:
+    message = r"small has no loss after step 4000 \(its last is 4000\); give a smaller --skip-steps"
+    with pytest.raises(UserError, match=message):
+        fit(models, [], tmp_path, skip_steps=4000)
+
+
+def test_sizes_that_differ_in_the_fourth_digit_have_two_names(models: dict[str, str], tmp_path: Path) -> None:
+    close = [publish_model(tmp_path / str(size), size) for size in (1.308, 1.312)]
+    inputs = scaling.ScalingInputs([models["small"], models["large"], close[0]], [close[1]], bootstrap=0)
+    law = scaling.run(inputs, str(tmp_path / "law"))
+    report = Path(study_report.run(law.uri, str(tmp_path / "report")).uri)
+    figure = (report / "curves.svg").read_text()
+    for name in (">0.04M<", ">0.15M<", ">1.308M<", ">1.312M, held out<"):
+        assert name in figure
+    tables = (report / "study.md").read_text()
+    assert "from 0.04M to 1.308M parameters" in tables
+    assert "| 1.312M | 3,750 |" in tables
+
+
 def test_a_fit_without_resamples_has_no_intervals(models: dict[str, str], tmp_path: Path) -> None:
     law = fit(models, [], tmp_path, bootstrap=0)
     assert read_fit(law)["intervals"] == {}
@@ -246,6 +281,8 @@ def test_the_report_is_one_page_with_figures_and_tables_beside_it(fitted: Path, 
     report = Path(study_report.run(str(fitted), str(tmp_path / "report")).uri)
     figures = {path.name for path in report.glob("*.svg")}
     assert figures == {"curves.svg", "curves-log.svg", "held-out.svg", "predicted-over-actual.svg"}
+    for text in ("Losses, and the law", "0.04M", "0.26M", "0.5M, held out", "Dots: measured."):
+        assert text in (report / "curves.svg").read_text()
     page = (report / "study.html").read_text()
     assert page.count("<svg") == len(figures)
     assert "<script" not in page

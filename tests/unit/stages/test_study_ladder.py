@@ -44,13 +44,20 @@ def test_another_ladder_leaves_a_rung_as_it_was() -> None:
     [
         (study(SMALL, TINY), "study.sizes: 2 networks, of which 1 held out"),
         (study(SMALL, MIDDLE, TINY, held_out=2), "at least 2 must be left for the fit"),
-        (study(SMALL, SMALL, TINY), "two networks of 0.0413M parameters"),
+        (study(SMALL, TINY, SMALL), "study.sizes.0 and study.sizes.2: two networks of 41,258 parameters"),
         (study(SMALL, {**MIDDLE, "heads": 3}, TINY), "study.sizes.1: model: heads: 3 heads do not divide"),
     ],
 )
 def test_impossible_ladders_are_refused(params: Params, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         ladder(params)
+
+
+def test_networks_of_nearly_the_same_size_are_two_and_have_two_names() -> None:
+    """41,258 and 41,291 parameters: both 0.0413M."""
+    rungs = ladder(study(SMALL, {**SMALL, "ffn_dim": 17}, MIDDLE, TINY))
+    assert [rung.parameters for rung in rungs[:2]] == [41_258, 41_291]
+    assert [rung.name for rung in rungs] == ["0.04126M", "0.04129M", "0.0814M", "0.508M"]
 
 
 def test_an_unknown_key_of_a_size_is_named_with_its_place() -> None:

@@ -1,6 +1,6 @@
 """The figures of a scaling study: curves, linear and logarithmic, and predicted over actual losses."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ def study_figures(points: Sequence[PredictedPoint]) -> dict[str, Chart]:
     runs = _by_run([point for point in points if point.part != "skipped"])
     drawn = {
         "curves": _curves(runs, "Losses, and the law", logarithmic=False),
-        "curves-log": _curves(runs, "The same on logarithmic axes", logarithmic=True),
+        "curves-log": _curves(runs, "Losses, and the law, on logarithmic axes", logarithmic=True),
     }
     held_out = [run for run in runs if run[0].part in ("held out", "test")]
     if held_out:
@@ -31,9 +31,17 @@ def study_figures(points: Sequence[PredictedPoint]) -> dict[str, Chart]:
     return drawn
 
 
-def size_name(millions: float) -> str:
-    """A size for people, such as 0.508M."""
-    return f"{millions:.3g}M"
+def size_names(millions: Iterable[float]) -> dict[float, str]:
+    """Sizes for people, such as 0.508M, with as many digits as tell each from the others."""
+    sizes = set(millions)
+    return {size: _size_name(size, sizes - {size}) for size in sizes}
+
+
+def _size_name(size: float, others: set[float]) -> str:
+    digits = 3
+    while f"{size:.{digits}g}" in {f"{other:.{digits}g}" for other in others}:
+        digits += 1
+    return f"{size:.{digits}g}M"
 
 
 def _by_run(points: Sequence[PredictedPoint]) -> list[list[PredictedPoint]]:
@@ -46,11 +54,12 @@ def _by_run(points: Sequence[PredictedPoint]) -> list[list[PredictedPoint]]:
 def _curves(runs: Sequence[list[PredictedPoint]], title: str, *, logarithmic: bool) -> Chart:
     legend = []
     first = min(point.steps for run in runs for point in run if point.part == "fit")
+    names = size_names(run[0].millions for run in runs)
     with axes() as ax:
         for index, run in enumerate(runs):
             held_out = run[0].part != "fit"
             shown = [point for point in run if point.steps >= first]
-            legend.append(_measured(ax, shown, index, size_name(run[0].millions), held_out))
+            legend.append(_measured(ax, shown, index, names[run[0].millions], held_out))
             _line(ax, shown, lambda point: point.predicted, index, dashed=held_out)
         _label(ax, logarithmic=logarithmic)
         caption = "Dots: measured. Lines: the law; dashed where the size had no part in the fit."
@@ -100,10 +109,10 @@ def _ticks(low: float, high: float) -> list[float]:
 
 def _held_out(runs: Sequence[list[PredictedPoint]]) -> Chart:
     legend = []
+    names = size_names(run[0].millions for run in runs)
     with axes() as ax:
         for index, run in enumerate(runs):
-            name = size_name(run[0].millions)
-            measured = _measured(ax, run, index, f"{name}, measured", held_out=False)
+            measured = _measured(ax, run, index, f"{names[run[0].millions]}, measured", held_out=False)
             legend.append(measured)
             _line(ax, run, lambda point: point.predicted, index, dashed=False)
             if np.isfinite([point.lower for point in run]).all():

@@ -9,9 +9,9 @@ from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import LocalArtifact, Recipe, Store
 from unimol2_tasks.evaluation.charts import standalone
 from unimol2_tasks.evaluation.pages import page_environment
-from unimol2_tasks.stages.scaling_results.figures import size_name, study_figures
+from unimol2_tasks.stages.scaling_results.figures import study_figures
 from unimol2_tasks.stages.scaling_results.law_files import read_fit, read_points
-from unimol2_tasks.stages.scaling_results.tables import percent, study_tables
+from unimol2_tasks.stages.scaling_results.tables import names_of, percent, study_tables
 
 PAGE = "study.html"
 TABLES = "study.md"
@@ -59,13 +59,13 @@ def _write(folder: Path, law: LocalArtifact) -> None:
 
 def summary(fit: Mapping[str, Any]) -> str:
     """One or two sentences: what was fitted, and how well it predicts."""
-    sizes, steps = fit["sizes"], fit["steps"]
+    sizes, steps, names = fit["sizes"], fit["steps"], names_of(fit)
     text = (
-        f"Fitted on {len(sizes)} sizes from {size_name(min(sizes))} to {size_name(max(sizes))} parameters, "
+        f"Fitted on {len(sizes)} sizes from {names[min(sizes)]} to {names[max(sizes)]} parameters, "
         f"steps {min(steps):,.0f} to {max(steps):,.0f}; the error there is {percent(fit['metrics']['rmae'])}."
     )
     for one in sorted(fit["held_out"].values(), key=lambda one: one["millions"]):
-        text += f" The losses of {size_name(one['millions'])} are predicted with {percent(one['rmae'])}."
+        text += f" The losses of {names[one['millions']]} are predicted with {percent(one['rmae'])}."
     return text
 
 

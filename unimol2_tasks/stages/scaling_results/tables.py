@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unimol2_tasks.stages.scaling_results.figures import size_name
+from unimol2_tasks.stages.scaling_results.figures import size_names
 
 _TERMS = {"size": "a·M^b", "steps": "c·S^d", "compute": "e·C^f"}
 _METRICS = {"rmae": "RMAE", "bias": "bias", "mse": "MSE", "r2": "R²", "pearson": "Pearson r"}
@@ -40,15 +40,21 @@ def study_tables(fit: Mapping[str, Any]) -> list[Table]:
     return [table for table in tables if table.rows]
 
 
+def names_of(fit: Mapping[str, Any]) -> dict[float, str]:
+    """The names of all sizes of a fit, in millions of parameters, and of what was held out."""
+    return size_names([*fit["sizes"], *(one["millions"] for one in fit["held_out"].values())])
+
+
 def percent(value: float) -> str:
     """A share as a percentage with two decimals."""
     return f"{100 * value:.2f} %"
 
 
 def _held_out(fit: Mapping[str, Any]) -> Table:
+    names = names_of(fit)
     rows = tuple(
         (
-            size_name(one["millions"]),
+            names[one["millions"]],
             f"{one['from_step']:,.0f}",
             f"{one['n']:.0f}",
             *_scores(one),
@@ -114,25 +120,26 @@ def _terms(fit: Mapping[str, Any]) -> Table:
         )
         for term in fit["terms"]
     )
-    at = f"at {size_name(max(fit['sizes']))} and step {max(fit['steps']):,.0f}" if rows else ""
+    at = f"at {names_of(fit)[max(fit['sizes'])]} and step {max(fit['steps']):,.0f}" if rows else ""
     head = ("term", "loss", "share", "95 % interval", "do the data determine it?")
     return Table(f"The terms {at}", head, rows)
 
 
 def _extrapolations(fit: Mapping[str, Any]) -> Table:
     found: Sequence[Mapping[str, Any]] = fit["extrapolations"]
-    names = list(dict.fromkeys(name for one in found for name in one["rmae"]))
+    forms = list(dict.fromkeys(name for one in found for name in one["rmae"]))
+    names = names_of(fit)
     rows = tuple(
         (
-            size_name(one["predicted"]),
-            ", ".join(size_name(size) for size in one["sizes"]),
-            *(percent(one["rmae"][name]) if name in one["rmae"] else _NONE for name in names),
+            names[one["predicted"]],
+            ", ".join(names[size] for size in one["sizes"]),
+            *(percent(one["rmae"][form]) if form in one["rmae"] else _NONE for form in forms),
         )
         for one in found
     )
     note = "RMAE on the last eighth of each curve. Nothing that was held out has a part in this table."
     return Table(
-        "The same within the fit: each size from those below it", ("size", "from", *names), rows, note
+        "The same within the fit: each size from those below it", ("size", "from", *forms), rows, note
     )
 
 
