@@ -27,7 +27,8 @@ from unimol2_tasks.training.predictor_files import VALIDATION, read_predictions
 from unimol2_tasks.training.targets import Target, Targets
 
 _LOGGER = logging.getLogger(__name__)
-_NOT_FINITE = "the network's output is not a finite number"
+NOT_FINITE = "the network's output is not a finite number"
+"""The reason of a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class PredictionColumns:
         predicted = predicted.with_columns(molecules.filter(finite)["row"])
         table = rows.join(predicted, on="row", how="left", maintain_order="left")
         wrong = pl.col("row").is_in(molecules.filter(~finite)["row"].implode())
-        reason = pl.when(wrong).then(pl.lit(_NOT_FINITE)).otherwise("reason")
+        reason = pl.when(wrong).then(pl.lit(NOT_FINITE)).otherwise("reason")
         yield table.with_columns(reason=reason).select(
             pl.col(name).cast(kind) for name, kind in self.types.items()
         )

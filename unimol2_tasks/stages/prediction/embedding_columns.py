@@ -21,9 +21,9 @@ from unimol2_tasks.artifacts.prediction_schemas import (
 )
 from unimol2_tasks.artifacts.store import LocalArtifact
 from unimol2_tasks.errors import UserError
+from unimol2_tasks.stages.prediction.columns import NOT_FINITE
 from unimol2_tasks.training.network import MEMBERS, WEIGHTS
 
-_NOT_FINITE = "the network's output is not a finite number"
 _MOLECULES_PER_PIECE = 512
 """Of atoms: about 40 MB of 768 dimensions; checking a table takes a second however short it is."""
 
@@ -115,7 +115,7 @@ def _with_reasons(rows: pl.DataFrame, finite: NDArray[np.bool_]) -> pl.DataFrame
     return rows.with_columns(
         pl.when(failed).then(None).otherwise(ATOM_INDEX).alias(ATOM_INDEX),
         pl.when(failed).then(None).otherwise(ELEMENT).alias(ELEMENT),
-        pl.when(failed).then(pl.lit(_NOT_FINITE)).otherwise("reason").alias("reason"),
+        pl.when(failed).then(pl.lit(NOT_FINITE)).otherwise("reason").alias("reason"),
     )
 
 
