@@ -116,7 +116,8 @@ def settings(options: argparse.Namespace) -> Params:
     given = [
         f"{part}.{key}={json.dumps(value)}" for part, keys in changes.items() for key, value in keys.items()
     ]
-    return load_params(None, [*assignments(benchmark.tables[task.table], task), *given])
+    # The settings of params.yaml in the working folder are not for this.
+    return load_params(Path(os.devnull), [*assignments(benchmark.tables[task.table], task), *given])
 
 
 def prepared(options: argparse.Namespace, params: Params, folder: Path) -> tuple[MoleculeDataset, float]:
