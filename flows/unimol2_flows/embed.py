@@ -16,7 +16,7 @@ from unimol2_flows.inputs import (
     Work,
 )
 from unimol2_tasks.artifacts.manifest import ArtifactRef
-from unimol2_tasks.blocks import ArtifactStore, place, store_of
+from unimol2_tasks.blocks import place, reference, store_of
 from unimol2_tasks.params import Params
 from unimol2_tasks.prefect_progress import progress_artifacts
 from unimol2_tasks.stages import predict as stage
@@ -42,7 +42,8 @@ def embed(
     Of the parameters `predict` counts and, for a pretrained model, `prepare`.
     """
     if dask is None:
-        ref = _reference(model, store)
+        # The stage refuses what is neither model nor predictor.
+        ref = reference(model, None, store)
         return embed_table(ref, table, out, params, smiles_column, store, atoms, id_column)
     shared = embed_on_task_runner.with_options(task_runner=task_runner(dask))
     return shared(model, table, out, params, smiles_column, store, dask.work, id_column, atoms)
@@ -65,15 +66,10 @@ def embed_on_task_runner(
     As `predict_on_task_runner` does: the network runs where the flow does.
     """
     whole = place(out, store)
-    ref = _reference(model, store)
+    ref = reference(model, None, store)
     inputs = stage.PredictInputs(ref.uri, table, smiles_column, id_column)
     sharing = stage.Sharing(on_task_runner, work or beside(whole))
     with progress_artifacts():
         made = stage.run_embed(params, inputs, whole, store_of(store), sharing, atoms)
     record_predictions(made, ref, table, store)
     return made
-
-
-def _reference(model: str, store: ArtifactStore | None) -> ArtifactRef:
-    """A model or a predictor; the stage refuses everything else."""
-    return store_of(store).fetch(place(model, store)).ref

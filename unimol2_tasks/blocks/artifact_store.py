@@ -74,8 +74,8 @@ def place(address: str, block: ArtifactStore | None) -> str:
     return address if block is None else block.place(address)
 
 
-def reference(uri: str, kind: Kind, block: ArtifactStore | None = None) -> ArtifactRef:
-    """The verified artifact at an address that a person typed, as a reference for tasks.
+def reference(uri: str, kind: Kind | None, block: ArtifactStore | None = None) -> ArtifactRef:
+    """The verified artifact at an address that a person typed, as a reference for tasks; None: of any kind.
 
     Raises:
         ArtifactError: It is missing, damaged or of another kind.

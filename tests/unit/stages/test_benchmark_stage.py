@@ -64,6 +64,22 @@ def run(benchmark: Benchmark, places: Places, data: Path, subset: int | None, *c
     stage.run(benchmark, inputs, stage.Overrides(None, changes), places.out)
 
 
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal has to come before hours of training."""
+
+    def train(*_: object) -> None:
+        raise AssertionError("trains for hours")
+
+    monkeypatch.setattr(finetune, "run", train)
+
+
+def after_another_task(benchmark: Benchmark) -> Benchmark:
+    """With one before its own, of the same molecules."""
+    first = benchmark.tasks[0].model_copy(update={"name": "first"})
+    return benchmark.model_copy(update={"tasks": (first, *benchmark.tasks)})
+
+
 def test_a_table_is_not_written_anew_while_it_is_prepared(
     benchmark: Benchmark, places: Places, tiny_table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,61 +124,45 @@ def test_a_subset_of_all_rows_is_the_whole_table(
         run(benchmark, places, tiny_table.parent, 39)
 
 
+@pytest.mark.usefixtures("untrained")
 def test_other_seeds_than_those_of_the_predictor_are_refused_before_one_is_trained(
     benchmark: Benchmark, places: Places, tiny_table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train(*_: object) -> None:
-        raise AssertionError("trains for hours")
-
     monkeypatch.setattr(prepare, "run", prepared)
-    monkeypatch.setattr(finetune, "run", train)
     publish("predictor", str(places.predictor("mass", "scratch")))
     with pytest.raises(UserError, match="holds a predictor made from other inputs, parameters or code"):
         run(benchmark, places, tiny_table.parent, None, "finetune.seeds=[0,3]")
 
 
+@pytest.mark.usefixtures("untrained")
 def test_a_predictor_of_other_seeds_is_refused_before_another_task_trains(
     benchmark: Benchmark, places: Places, tiny_table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train(*_: object) -> None:
-        raise AssertionError("trains for hours")
-
-    first = benchmark.tasks[0].model_copy(update={"name": "first"})
-    both = benchmark.model_copy(update={"tasks": (first, *benchmark.tasks)})
     monkeypatch.setattr(prepare, "run", prepared)
-    monkeypatch.setattr(finetune, "run", train)
     publish("predictor", str(places.predictor("mass", "scratch")))
     with pytest.raises(UserError, match="mass/scratch: holds a predictor made from other inputs"):
-        run(both, places, tiny_table.parent, None)
+        run(after_another_task(benchmark), places, tiny_table.parent, None)
 
 
+@pytest.mark.usefixtures("untrained")
 def test_members_of_other_parameters_are_refused_before_another_start_trains(
     benchmark: Benchmark, places: Places, tiny_table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a training that was killed before its seeds were joined."""
 
-    def train(*_: object) -> None:
-        raise AssertionError("trains for hours")
-
-    first = benchmark.tasks[0].model_copy(update={"name": "first"})
-    both = benchmark.model_copy(update={"tasks": (first, *benchmark.tasks)})
     monkeypatch.setattr(prepare, "run", prepared)
-    monkeypatch.setattr(finetune, "run", train)
     publish("predictor", str(places.member("mass", "scratch", "seed-1")))
     with pytest.raises(UserError, match="seed-1: holds a predictor made from other inputs"):
-        run(both, places, tiny_table.parent, None)
+        run(after_another_task(benchmark), places, tiny_table.parent, None)
 
 
+@pytest.mark.usefixtures("untrained")
 def test_a_dataset_of_other_parameters_is_refused_before_other_tables_train(
-    benchmark: Benchmark, places: Places, tiny_table: Path, monkeypatch: pytest.MonkeyPatch
+    benchmark: Benchmark, places: Places, tiny_table: Path
 ) -> None:
-    def train(*_: object) -> None:
-        raise AssertionError("trains for hours")
-
     tables = {"all": benchmark.tables["all"], "other": benchmark.tables["all"]}
     task = benchmark.tasks[0].model_copy(update={"name": "other", "table": "other"})
     both = benchmark.model_copy(update={"tables": tables, "tasks": (*benchmark.tasks, task)})
-    monkeypatch.setattr(finetune, "run", train)
     publish("dataset", str(places.dataset("other")))
     with pytest.raises(UserError, match="other: holds a dataset made from other inputs"):
         run(both, places, tiny_table.parent, 5)
