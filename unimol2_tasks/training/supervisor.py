@@ -27,8 +27,14 @@ from unimol2_tasks.training.worker_warnings import WorkerWarnings
 _POLL_SECONDS = 0.1
 # Imports, compilation and the first step may take longer than any later step.
 _START_SECONDS = 300.0
-# Else the kernel maps and zeroes every large tensor anew: batches of 16,000 pairs took 1.5 times as long.
-WORKER_DEFAULTS = {"GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184"}
+WORKER_DEFAULTS = {
+    # Else the kernel maps and zeroes every large tensor anew: batches of 16,000 pairs took 1.5 times as long.
+    "GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184",
+    # Kernels that oneDNN and PyTorch keep for each shape of a batch, 1,024 of each unless told: hundreds of MiB
+    # after some ten thousand molecules. So many are more than one pass needs, and no slower.
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+    "LRU_CACHE_CAPACITY": "64",
+}
 """Environment variables of the worker's processes, where this process has no value of its own."""
 _NOT_THE_RUNS_DOING = frozenset({"time limit", "preempted", "node failure"})
 _WORTH_REPEATING = frozenset({"crash", "hang", "communication"}) | _NOT_THE_RUNS_DOING
