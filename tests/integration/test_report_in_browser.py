@@ -23,7 +23,13 @@ from unimol2_tasks.evaluation.contents import (
     TargetResult,
     WorstPrediction,
 )
-from unimol2_tasks.evaluation.groups import by_novelty, by_scaffold, by_similarity, by_size, group_table
+from unimol2_tasks.evaluation.groups import (
+    by_novelty,
+    by_scaffold_cluster,
+    by_similarity,
+    by_size,
+    group_table,
+)
 from unimol2_tasks.evaluation.labels import TargetKind
 from unimol2_tasks.evaluation.metrics import METRICS
 from unimol2_tasks.evaluation.report import render_report
@@ -244,7 +250,7 @@ def _target(kind: TargetKind, rng: np.random.Generator) -> TargetResult:
         by_novelty(rng.random(N) < 0.6),
         by_similarity(similarity),
         by_size(rng.integers(9, 40, N)),
-        by_scaffold([scaffolds[k] for k in rng.integers(0, len(scaffolds), N)]),
+        by_scaffold_cluster([scaffolds[k] for k in rng.integers(0, len(scaffolds), N)]),
     ]
     compared = {"Uni-Mol2": pred, "descriptors + gradient boosting": poor}
     return TargetResult(

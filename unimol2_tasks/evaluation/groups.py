@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -14,13 +13,13 @@ import numpy.typing as npt
 from unimol2_tasks.evaluation.binning import equal_mass_bins
 from unimol2_tasks.evaluation.bootstrap import bootstrap_intervals
 from unimol2_tasks.evaluation.labels import Interval, TargetKind
-from unimol2_tasks.evaluation.metrics import METRICS, headline_metric
+from unimol2_tasks.evaluation.metrics import METRICS
 
 BoolArray = npt.NDArray[np.bool_]
 
-_MOST_SCAFFOLDS = 6
+_MOST_CLUSTERS = 6
 _LEAST_MOLECULES = 5
-"""Of a scaffold that is listed: fewer say nothing about it."""
+"""Of a cluster that is listed: fewer say nothing about it."""
 _SIZES = 4
 _SIMILARITIES = (0.3, 0.4, 0.5, 0.6, 0.7)
 """Tanimoto similarities of 2,048-bit Morgan fingerprints of radius 2: unrelated below 0.3, close
@@ -32,7 +31,7 @@ class Grouping:
     """One way to part molecules."""
 
     name: str
-    """`split`, `scaffold`, `novelty`, `size` or `similarity`."""
+    """`split`, `scaffold_cluster`, `novelty`, `size` or `similarity`."""
     title: str
     """What a reader sees above the parts."""
     members: Mapping[str, BoolArray]
@@ -51,7 +50,7 @@ class GroupScore:
     metrics: Mapping[str, Mapping[str, float]]
     """Values by method and metric."""
     intervals: Mapping[str, Mapping[str, Interval]]
-    """95 % intervals by method, of the metric that leads the kind of target."""
+    """95 % intervals by method and metric; empty where none were asked for."""
     drawing_svg: str = ""
     """The part as a structure, where it is one."""
 
@@ -80,22 +79,24 @@ def by_size(atoms: npt.NDArray[np.integer]) -> Grouping:
     return Grouping("size", "Heavy atoms", members)
 
 
-def by_scaffold(scaffolds: Sequence[str]) -> Grouping:
-    """Part molecules by their Murcko scaffold: the most frequent ones, then all others together.
+def by_scaffold_cluster(leaders: Sequence[str]) -> Grouping:
+    """Part molecules by the clusters of similar Murcko scaffolds: the largest ones, then all others together.
 
     Args:
-        scaffolds: [n] SMILES; empty for an acyclic molecule.
+        leaders: [n] SMILES of the most frequent scaffold of each molecule's cluster; empty for an acyclic
+            molecule.
     """
-    texts = np.array(scaffolds, object)
-    frequent = [
+    texts = np.array(leaders, object)
+    largest = [
         text
-        for text, count in sorted(Counter(scaffolds).items(), key=lambda item: (-item[1], item[0]))
+        for text, count in sorted(Counter(leaders).items(), key=lambda item: (-item[1], item[0]))
         if count >= _LEAST_MOLECULES
-    ][:_MOST_SCAFFOLDS]
-    members = {text or "acyclic": texts == text for text in frequent}
-    if frequent:
-        members["other scaffolds"] = ~np.isin(texts, frequent)
-    return Grouping("scaffold", "Most frequent scaffolds", members, structures=True)
+    ][:_MOST_CLUSTERS]
+    members = {text or "acyclic": texts == text for text in largest}
+    if largest:
+        members["other clusters"] = ~np.isin(texts, largest)
+    title = "Largest clusters of similar scaffolds, by their most frequent one"
+    return Grouping("scaffold_cluster", title, members, structures=True)
 
 
 def by_novelty(seen: BoolArray) -> Grouping:
@@ -144,7 +145,7 @@ def group_table(
         samples: Resamples for the intervals; 0: no intervals.
         drawings: Structures by the name of the part, as SVG documents.
     """
-    measure, leading = METRICS[kind], partial(headline_metric, kind)
+    measure = METRICS[kind]
     true = np.asarray(y_true, np.float64)
     scores = []
     for name, inside in grouping.members.items():
@@ -158,7 +159,7 @@ def group_table(
                 int((~np.isnan(labels)).sum()),
                 {method: measure(labels, values) for method, values in chosen.items()},
                 {
-                    method: bootstrap_intervals(leading, labels, values, seed, samples) if samples else {}
+                    method: bootstrap_intervals(measure, labels, values, seed, samples) if samples else {}
                     for method, values in chosen.items()
                 },
                 (drawings or {}).get(name, ""),

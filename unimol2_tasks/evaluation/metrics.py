@@ -145,18 +145,6 @@ HEADLINE: Mapping[TargetKind, str] = {"regression": "mae", "binary": "roc_auc", 
 """The one metric by which models of a kind are compared first."""
 
 
-def headline_metric(kind: TargetKind, y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> dict[str, float]:
-    """The metric `HEADLINE[kind]` alone, where it is defined: what intervals of many parts can afford."""
-    if kind == "regression":
-        true, pred = regression_rows(y_true, y_pred)
-        return {"mae": float(np.abs(pred - true).mean())} if len(true) else {}
-    if kind == "binary":
-        label, prob = binary_rows(y_true, y_pred)
-        return {"roc_auc": roc_auc(label == 1, prob)} if len(label) and np.ptp(label) else {}
-    label, probs = class_rows(y_true, y_pred)
-    return {"roc_auc": _one_against_the_rest(label, probs)} if len(label) and np.ptp(label) else {}
-
-
 def losses(kind: TargetKind, y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> FloatArray:
     """How far off each prediction is, so that molecules of any kind of target can be ordered.
 

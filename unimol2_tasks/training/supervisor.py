@@ -30,8 +30,8 @@ _START_SECONDS = 300.0
 WORKER_DEFAULTS = {
     # Else the kernel maps and zeroes every large tensor anew: batches of 16,000 pairs took 1.5 times as long.
     "GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184",
-    # Kernels that oneDNN and PyTorch keep for each shape of a batch, 1,024 of each unless told: hundreds of MiB
-    # after some ten thousand molecules. So many are more than one pass needs, and no slower.
+    # Kernels that oneDNN and PyTorch keep for each shape of a batch; by default 1,024 each, hundreds of MiB
+    # after some ten thousand molecules. One pass needs fewer than these.
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
     "LRU_CACHE_CAPACITY": "64",
 }

@@ -4,6 +4,8 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -22,10 +24,10 @@ from unimol2_tasks.stages.evaluation import scores as scores_module
 from unimol2_tasks.stages.evaluation.asked import Asked
 from unimol2_tasks.stages.evaluation.candidates import Candidate
 from unimol2_tasks.stages.evaluation.intervals import Calibration
-from unimol2_tasks.stages.evaluation.judged import judged_molecules
+from unimol2_tasks.stages.evaluation.judged import Judged, judged_molecules
 from unimol2_tasks.stages.evaluation.neighbours import Neighbours
 from unimol2_tasks.stages.evaluation.page import report
-from unimol2_tasks.stages.evaluation.parts import group_tables
+from unimol2_tasks.stages.evaluation.parts import group_tables, groupings
 from unimol2_tasks.stages.evaluation.printed import check_benchmark, published_rows
 from unimol2_tasks.stages.evaluation.scores import Scores
 from unimol2_tasks.stages.evaluation.tables import write_figures, write_predictions
@@ -201,7 +203,7 @@ def test_a_scaffold_is_seen_where_a_training_molecule_with_this_label_has_it(thr
         scores = replace(three_classes, judged=replace(judged, labels=labels))
         asked = scores.predictors["Uni-Mol2"]
         methods = {"Uni-Mol2": scores.predictions("Uni-Mol2", target)}
-        tables = group_tables(scores.judged, asked, scores.neighbours, target, methods, scores.params)
+        tables = group_tables(scores.judged, asked, [], target, methods, scores.params)
         parts = {
             score.group: score.n for table in tables if table.name == "novelty" for score in table.scores
         }
@@ -214,6 +216,38 @@ def test_a_scaffold_is_seen_where_a_training_molecule_with_this_label_has_it(thr
     unlabelled[train] = NAN
     # What is left has taught nothing: it is what the network was chosen by, or kept for testing.
     assert seen(unlabelled) == 0
+
+
+def test_similar_scaffolds_are_scored_together_as_a_split_by_them_keeps_them_together() -> None:
+    anilides = ["O=C(Nc1ccccc1)c1ccccc1"] * 3 + ["O=C(Nc1ccccc1)c1ccccn1", "O=C(Nc1ccccc1)c1cccnc1"]
+    scaffolds = [*anilides, *["C1CCNCC1"] * 6, *[""] * 5, "c1ccc2ccccc2c1"]
+    judged, near = _with_scaffolds(scaffolds, similarity=0.4)
+    found = groupings(judged, near)[-1].members
+    assert {name: np.flatnonzero(inside).tolist() for name, inside in found.items()} == {
+        "C1CCNCC1": [*range(5, 11)],
+        anilides[0]: [*range(5)],
+        "acyclic": [*range(11, 16)],
+        "other clusters": [16],
+    }
+    apart, near = _with_scaffolds(scaffolds, similarity=1.0)
+    assert anilides[0] not in groupings(apart, near)[-1].members
+
+
+def test_molecules_without_any_ring_are_one_part() -> None:
+    judged, near = _with_scaffolds([""] * 6, similarity=0.4)
+    assert {name: int(inside.sum()) for name, inside in groupings(judged, near)[-1].members.items()} == {
+        "acyclic": 6,
+        "other clusters": 0,
+    }
+
+
+def _with_scaffolds(scaffolds: list[str], similarity: float) -> tuple[Judged, Neighbours]:
+    """Judged molecules of which only their scaffolds are known."""
+    n = len(scaffolds)
+    dataset = SimpleNamespace(scaffold=scaffolds.__getitem__, atoms=np.full(n, 9))
+    artifact = SimpleNamespace(manifest=SimpleNamespace(params={"split_similarity": similarity}))
+    judged = SimpleNamespace(dataset=dataset, artifact=artifact, indices=np.arange(n))
+    return cast(Judged, judged), Neighbours(np.linspace(0.2, 1.0, n), ["m0"] * n, np.zeros(n, np.int64))
 
 
 def test_the_worst_molecules_are_those_whose_class_seemed_least_likely(three_classes: Scores) -> None:

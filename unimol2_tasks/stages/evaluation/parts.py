@@ -1,12 +1,15 @@
 """Parts of the molecules that are scored by themselves: splits, scaffolds, sizes, similarities."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unimol2_tasks.chemistry.clustering import BUTINA_LIMIT, butina_clusters
 from unimol2_tasks.chemistry.drawing import draw_svg
+from unimol2_tasks.chemistry.fingerprints import sparse_morgan_fingerprints
 from unimol2_tasks.chemistry.rejection import Rejected
 from unimol2_tasks.chemistry.split_names import SPLITS
 from unimol2_tasks.datasets.parts import parts_of
@@ -14,7 +17,7 @@ from unimol2_tasks.evaluation.groups import (
     Grouping,
     GroupTable,
     by_novelty,
-    by_scaffold,
+    by_scaffold_cluster,
     by_similarity,
     by_size,
     group_table,
@@ -31,7 +34,7 @@ _SCAFFOLD_SIZE = (200, 120)
 def group_tables(
     judged: Judged,
     predictor: Asked,
-    neighbours: Neighbours,
+    groupings: Sequence[Grouping],
     target: Target,
     methods: Mapping[str, Array],
     params: EvaluateParams,
@@ -41,7 +44,7 @@ def group_tables(
     Args:
         judged: The judged molecules.
         predictor: The predictor that is judged.
-        neighbours: Their nearest training molecules.
+        groupings: Of the judged molecules, whatever the target is.
         target: What is predicted.
         methods: `[m]` or `[m, K]` predictions by method, the predictor's first.
         params: Seed and resamples.
@@ -53,11 +56,14 @@ def group_tables(
     everywhere = everywhere if target.kind == "multiclass" else everywhere[:, 0]
     score = partial(group_table, kind=target.kind, seed=params.seed, samples=params.bootstrap)
     own = labels[judged.indices]
+    is_own = predictor.candidate.is_own
+    # What another dataset's predictor has seen cannot be told from this one.
+    novelty = [_novelty(judged, labels)] if is_own and judged.split != "train" else []
     return [
-        score(_splits(judged, predictor.candidate.is_own), y_true=labels, predictions={first: everywhere}),
+        score(_splits(judged, is_own), y_true=labels, predictions={first: everywhere}),
         *(
             score(grouping, y_true=own, predictions=methods, drawings=_drawings(grouping))
-            for grouping in _groupings(judged, labels, predictor.candidate.is_own, neighbours)
+            for grouping in (*novelty, *groupings)
         ),
     ]
 
@@ -77,16 +83,34 @@ def _splits(judged: Judged, is_own: bool) -> Grouping:
     )
 
 
-def _groupings(judged: Judged, labels: Array, is_own: bool, neighbours: Neighbours) -> list[Grouping]:
+def groupings(judged: Judged, neighbours: Neighbours) -> list[Grouping]:
+    """Ways to part the judged molecules that are the same for every target.
+
+    Args:
+        judged: The judged molecules.
+        neighbours: Their nearest training molecules.
+    """
     dataset = judged.dataset
     scaffolds = [dataset.scaffold(int(index)) for index in judged.indices]
-    groupings = [
+    similarity: float = judged.artifact.manifest.params["split_similarity"]
+    return [
         by_similarity(neighbours.similarity),
         by_size(dataset.atoms[judged.indices]),
-        by_scaffold(scaffolds),
+        by_scaffold_cluster(_leaders(scaffolds, similarity)),
     ]
-    # What another dataset's predictor has seen cannot be told from this one.
-    return [_novelty(judged, labels), *groupings] if is_own and judged.split != "train" else groupings
+
+
+def _leaders(scaffolds: Sequence[str], similarity: float) -> list[str]:
+    """The most frequent scaffold of each one's cluster, which is as a split by similar scaffolds makes it.
+
+    Of very many scaffolds the rarest lead themselves, for clustering takes the square of their number.
+    """
+    counts = Counter(text for text in scaffolds if text)
+    frequent = sorted(counts, key=lambda text: (-counts[text], text))[:BUTINA_LIMIT]
+    clusters = butina_clusters(sparse_morgan_fingerprints(frequent), similarity).tolist()
+    first: dict[int, str] = {}
+    known = {text: first.setdefault(cluster, text) for text, cluster in zip(frequent, clusters, strict=True)}
+    return [known.get(text, text) for text in scaffolds]
 
 
 def _novelty(judged: Judged, labels: Array) -> Grouping:
@@ -108,7 +132,7 @@ def _drawings(grouping: Grouping) -> dict[str, str]:
         try:
             drawings[name] = draw_svg(name, _SCAFFOLD_SIZE)
         except Rejected:
-            # No structure: "acyclic", "other scaffolds", or a scaffold that RDKit cannot kekulise.
+            # No structure: "acyclic", "other clusters", or a scaffold that RDKit cannot kekulise.
             continue
     return drawings
 

@@ -10,6 +10,7 @@ from scipy import stats
 from unimol2_tasks import progress
 from unimol2_tasks.evaluation.bootstrap import bootstrap_intervals
 from unimol2_tasks.evaluation.contents import MemberScores, Role, ScoreRow, TargetResult
+from unimol2_tasks.evaluation.groups import Grouping
 from unimol2_tasks.evaluation.labels import Interval
 from unimol2_tasks.evaluation.metrics import HEADLINE, METRICS, losses
 from unimol2_tasks.evaluation.uncertainty import Coverage
@@ -19,7 +20,7 @@ from unimol2_tasks.stages.evaluation.fitted import Baselines
 from unimol2_tasks.stages.evaluation.intervals import LEVEL, Calibration, calibration
 from unimol2_tasks.stages.evaluation.judged import Judged
 from unimol2_tasks.stages.evaluation.neighbours import Neighbours
-from unimol2_tasks.stages.evaluation.parts import group_tables
+from unimol2_tasks.stages.evaluation.parts import group_tables, groupings
 from unimol2_tasks.stages.evaluation.printed import published_rows
 from unimol2_tasks.stages.evaluation.units import unit_of
 from unimol2_tasks.training.targets import Target
@@ -78,9 +79,13 @@ class Scores:
             spread=spread,
             similarity=self.neighbours.similarity,
             groups=group_tables(
-                self.judged, self.predictors[first], self.neighbours, target, compared, self.params
+                self.judged, self.predictors[first], self._groupings, target, compared, self.params
             ),
         )
+
+    @cached_property
+    def _groupings(self) -> list[Grouping]:
+        return groupings(self.judged, self.neighbours)
 
     def labels(self, target: Target) -> Array:
         """`[m]` measured values, NaN where there is none."""
