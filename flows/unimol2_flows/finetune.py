@@ -18,9 +18,9 @@ from unimol2_flows.inputs import (
     asked,
 )
 from unimol2_tasks.artifacts.manifest import ArtifactRef
-from unimol2_tasks.blocks import reference, store_of
+from unimol2_tasks.blocks import place, reference, store_of
 from unimol2_tasks.params import Params
-from unimol2_tasks.stages.finetune import members
+from unimol2_tasks.stages.finetune import as_made, members
 from unimol2_tasks.tasks import (
     finetune_predictor,
     interruptible_threads,
@@ -82,12 +82,16 @@ def finetune_on_task_runner(
     `predictor` go below `out`; `finetune.seeds` and `finetune.cross_validate` say which members.
     """
     trainings = members(params, dataset.uri, store_of(store))
+    places = [f"{out}/members/{name}" for name in trainings]
     with interruptible_threads():
         training = finetune_predictor.map(
             unmapped(dataset),
             unmapped(model),
-            [f"{out}/members/{name}" for name in trainings],
-            list(trainings.values()),
+            places,
+            [
+                as_made(member, place(folder, store), store_of(store))
+                for folder, member in zip(places, trainings.values(), strict=True)
+            ],
             unmapped(store),
         )
         trained = list(results_of(training))

@@ -50,6 +50,32 @@ def test_the_metrics_are_those_of_the_predictions_on_the_test_split(
     assert "roc_auc" in metrics["aromatic"]["Uni-Mol2"]
 
 
+def test_an_interrupted_evaluation_does_not_ask_the_networks_again(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_params: Params,
+    tiny_predictor: ArtifactRef,
+    tiny_dataset: ArtifactRef,
+) -> None:
+    inputs, out = evaluate.EvaluateInputs(tiny_predictor.uri, tiny_dataset.uri), tmp_path / "report"
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluate, "write_figures", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate.run(tiny_params, inputs, str(out))
+    assert not out.exists()
+    marked = list(tmp_path.glob(".work/report-*/predictor-0/values/*.npy"))
+    for file in marked:
+        np.save(file, np.full_like(np.load(file), 0.25))
+    assert marked
+    evaluate.run(tiny_params, inputs, str(out))
+    assert set(pl.read_csv(out / "predictions.csv")["prediction:weight"]) == {0.25}
+    assert not (tmp_path / ".work").exists()
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_the_mean_baseline_has_not_seen_the_test_split(report: Path, tiny_dataset: ArtifactRef) -> None:
     dataset = open_dataset(tiny_dataset.uri)
     weight = list(dataset.label_names).index("weight")

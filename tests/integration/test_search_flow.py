@@ -1,6 +1,7 @@
 """Searches and ensembles on a Prefect server: their trainings are tasks of their own."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,20 @@ def test_the_members_of_an_ensemble_are_mapped_tasks(ensemble: ArtifactRef) -> N
     assert (names["fine-tune"], names["join"]) == (2, 1)
     artifact = Store().fetch(ensemble.uri, "predictor", ensemble.digest)
     assert sorted(path.name for path in (artifact.path / "members").iterdir()) == ["seed-0", "seed-1"]
+
+
+def test_a_finished_member_is_that_of_another_micro_batch_too(
+    ensemble: ArtifactRef, tiny_table: Path, params: Params
+) -> None:
+    """What was made before somebody ran out of memory is kept."""
+    out = Path(ensemble.uri).parent
+    shutil.rmtree(out / "predictor")
+    shutil.rmtree(out / "members" / "seed-1")
+    kept = Store().fetch(str(out / "members" / "seed-0"), "predictor").digest
+    values: dict[str, Any] = params.model_dump()
+    values["finetune"] |= {"seeds": [0, 1], "micro_batch_size": 1}
+    again: ArtifactRef = finetune(
+        str(tiny_table), str(out), params=parse_params(values), label_columns=["weight"], parallel=2
+    )
+    assert Store().fetch(again.uri, "predictor", again.digest).path == out / "predictor"
+    assert Store().fetch(str(out / "members" / "seed-0"), "predictor").digest == kept

@@ -55,7 +55,7 @@ def fit(
         Counted,
         typer.Option(
             help="What M counts: all parameters, or those of the blocks, without embeddings and heads, which "
-            "are most of a network below a million."
+            "are most of a network below 0.2 million."
         ),
     ] = "all",
     skip_steps: Annotated[

@@ -49,8 +49,8 @@ class FinetuneParams(TrainingParams):
     drawing: bool | None = Field(
         None,
         description="Count the flat drawing as one more conformer, as the paper does. none: where "
-        "prepare.conformers and conformers are above 1; a single geometry, often a measured or computed one, "
-        "stays alone, because the drawing would be half of what is averaged.",
+        "molecules have several and conformers is above 1; a single geometry, often a measured or computed "
+        "one, stays alone, because the drawing would be half of what is averaged.",
     )
     conformers: int = Field(
         11,

@@ -21,7 +21,7 @@ class StudyParams(Section):
     counted: Counted = Field(
         "all",
         description="What M of the law counts. all: every parameter (the paper); blocks: without embeddings "
-        "and heads, which hardly grow and are most of a network below a million.",
+        "and heads, which grow more slowly and are most of a network below 0.2 million.",
     )
     skip_steps: int = Field(
         0, ge=0, description="Steps at the start of each curve that do not count (the paper: 200,000)."

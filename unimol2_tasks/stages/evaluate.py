@@ -6,6 +6,7 @@ from pathlib import Path
 
 from unimol2_tasks.artifacts.manifest import ArtifactRef
 from unimol2_tasks.artifacts.store import LocalArtifact, Recipe, Store
+from unimol2_tasks.artifacts.workspace import Workspace
 from unimol2_tasks.datasets.dataset import open_dataset
 from unimol2_tasks.errors import UserError
 from unimol2_tasks.evaluation.report import render_report
@@ -62,17 +63,22 @@ def run(params: Params, inputs: EvaluateInputs, out: str, store: Store = Store()
         {"dataset": dataset.manifest.digest}
         | {name: artifact.manifest.digest for name, artifact in {**predictors, **models}.items()},
     )
-    found = store.find(recipe, out)
-    if found is not None:
-        return found
-    with store.draft(out) as draft, store.draft(out) as work:
-        scores = _scores(params, dataset, predictors, work)
+    # What the networks said outlasts an interruption: it takes most of the time.
+    work = Workspace(str(store.work_folder(out, recipe)), store)
+    with work.alone(), store.draft(out) as draft:
+        found = store.find(recipe, out)
+        if found is not None:
+            work.remove()
+            return found
+        scores = _scores(params, dataset, predictors, Path(work.uri))
         results = scores.results()
         write_figures(draft, results)
         write_predictions(draft / "predictions.csv", scores, results)
         page = render_report(report(scores, results, {**models, **predictors}))
         (draft / "report.html").write_text(page, encoding="utf-8")
-        return store.publish(draft, out, recipe)
+        made = store.publish(draft, out, recipe)
+        work.remove()
+        return made
 
 
 def _refuse_taken_names(inputs: EvaluateInputs) -> None:

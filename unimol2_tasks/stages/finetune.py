@@ -51,7 +51,7 @@ def run(params: Params, inputs: FinetuneInputs, out: str, store: Store = Store()
         for number, (name, member) in enumerate(trainings.items()):
             progress.report("members", number, len(trainings), name)
             place = f"{folder}/{name}"
-            trained.append(sources.train(_as_made(member, place, store), place, store).uri)
+            trained.append(sources.train(as_made(member, place, store), place, store).uri)
         progress.report("members", len(trainings), len(trainings))
         ref = ensemble.run(trained, out, store)
     # On S3 they are artifacts of a bucket whose policy leaves their removal to administrators.
@@ -76,6 +76,22 @@ def members(params: Params, dataset: str, store: Store = Store()) -> dict[str, P
         UserError: To cross-validate, the dataset has no folds.
     """
     return _members(params, store.fetch(dataset, "dataset"))
+
+
+def as_made(member: Params, place: str, store: Store = Store()) -> Params:
+    """Parameters of a member; those that only say where its work is done as they were where it is made.
+
+    Args:
+        member: Of a single training, see `members`.
+        place: Where its predictor is, or will be.
+        store: How it is reached.
+    """
+    try:
+        made = store.fetch(place, "predictor").manifest.params["finetune"]
+    except ArtifactError:
+        return member
+    where = {key: value for key, value in made.items() if key in MOVES_WORK}
+    return member.model_copy(update={"finetune": member.finetune.model_copy(update=where)})
 
 
 def recipe_of(params: Params, inputs: FinetuneInputs, store: Store = Store()) -> Recipe:
@@ -116,16 +132,6 @@ def _members_folder(recipe: Recipe, out: str, store: Store) -> str:
     if is_s3(out):
         return f"{out.rstrip('/')}-members/{recipe.fingerprint[:16]}"
     return str(store.work_folder(out, recipe))
-
-
-def _as_made(member: Params, place: str, store: Store) -> Params:
-    """Parameters of a member, those that only say where its work is done as they were where it is there."""
-    try:
-        made = store.fetch(place, "predictor").manifest.params["finetune"]
-    except ArtifactError:
-        return member
-    where = {key: value for key, value in made.items() if key in MOVES_WORK}
-    return member.model_copy(update={"finetune": member.finetune.model_copy(update=where)})
 
 
 @dataclass(frozen=True, slots=True)

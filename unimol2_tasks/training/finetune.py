@@ -81,7 +81,9 @@ class _Task:
         parts = parts_of(dataset, params.fold)
         if not len(parts.train) or not len(parts.valid):
             raise UserError(f"{job.dataset}: fine-tuning needs molecules in both splits, train and valid")
-        targets, places = choose_targets(labels, parts.train, params, _preparation(job))
+        targets, places = choose_targets(
+            labels, parts.train, params, _preparation(job), int(dataset.conformers[parts.train].max())
+        )
         wanted = values[:, places]
         labelled = parts.among(np.asarray(~np.isnan(wanted).all(axis=1)))
         judging = {"valid": labelled.valid} | ({} if params.fold is None else {"test": labelled.test})

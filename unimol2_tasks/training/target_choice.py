@@ -36,7 +36,11 @@ class Labels:
 
 
 def choose_targets(
-    labels: Labels, train: NDArray[np.int64], params: FinetuneParams, prepare: PrepareParams
+    labels: Labels,
+    train: NDArray[np.int64],
+    params: FinetuneParams,
+    prepare: PrepareParams,
+    conformers: int,
 ) -> tuple[Targets, NDArray[np.int64]]:
     """Which labels to learn, of which kind and scale.
 
@@ -45,6 +49,7 @@ def choose_targets(
         train: Positions of the training molecules.
         params: The wanted targets, their kinds and scales.
         prepare: How the dataset's molecules were made.
+        conformers: The most that are stored of a training molecule.
 
     Returns:
         The targets, and their positions among the labels.
@@ -65,19 +70,19 @@ def choose_targets(
     positions = np.array([labels.names.index(name) for name in wanted], dtype=np.int64)
     targets = tuple(_target(labels, int(place), train, params) for place in positions)
     view = View(
-        features=params.features, drawing=drawing_wanted(params, prepare), conformers=params.conformers
+        features=params.features, drawing=_drawing_wanted(params, conformers), conformers=params.conformers
     )
     return Targets(targets=targets, prepare=prepare, view=view, head=params.head), positions
 
 
-def drawing_wanted(params: FinetuneParams, prepare: PrepareParams) -> bool:
-    """Whether the drawing counts as a conformer: as asked for, else where conformers were sampled.
+def _drawing_wanted(params: FinetuneParams, conformers: int) -> bool:
+    """Whether the drawing counts as a conformer: as asked for, else where molecules have several.
 
-    Where a single geometry is to be seen, that is a conformer.
+    Where a single geometry is stored, or is to be seen, that is a conformer.
     """
     if params.drawing is not None:
         return params.drawing
-    return prepare.conformers > 1 and params.conformers > 1
+    return conformers > 1 and params.conformers > 1
 
 
 def _refuse_unwanted(key: str, words: str | Mapping[str, str], wanted: tuple[str, ...]) -> None:
@@ -172,6 +177,9 @@ def _refuse(labels: Labels, place: int, bad: NDArray[np.bool_], why: str, expect
 
 
 def _balanced(training: NDArray[np.float64], classes: int) -> tuple[float, ...]:
-    """Weights n / (K · n_k), with which all K classes count alike; an absent class as if seen once."""
-    counts = np.bincount(training.astype(np.int64), minlength=classes).clip(min=1)
-    return tuple((len(training) / (classes * counts)).tolist())
+    """Weights n / (K · n_k), with which all K classes count alike.
+
+    An absent class weighs 1: in validation alone it counts, and must not decide there which network is kept.
+    """
+    counts = np.bincount(training.astype(np.int64), minlength=classes)
+    return tuple(np.where(counts, len(training) / (classes * counts.clip(min=1)), 1.0).tolist())

@@ -297,6 +297,20 @@ def test_on_another_dataset_the_summary_says_what_the_baselines_learnt_from(thre
     assert said not in report(external, [], {}).summary
 
 
+def test_on_another_dataset_the_summary_counts_what_the_network_may_have_learnt_from(
+    three_classes: Scores,
+) -> None:
+    asked, near = three_classes.predictors["Uni-Mol2"], three_classes.neighbours
+    other = replace(asked, candidate=replace(asked.candidate, is_own=False))
+    apart = replace(near, similarity=near.similarity.clip(max=0.9))
+    for found, said in (
+        (near, "trained on another dataset, which by their fingerprints has 1 of these molecules, too."),
+        (apart, "trained on another dataset."),
+    ):
+        scores = replace(three_classes, predictors={"Uni-Mol2": other}, neighbours=found)
+        assert said in report(scores, [], {}).summary
+
+
 def test_the_lineage_tells_a_pretrained_predictor_from_one_that_began_at_random(
     three_classes: Scores,
     small_predictor: ArtifactRef,

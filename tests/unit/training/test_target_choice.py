@@ -25,11 +25,10 @@ TRAIN = np.array([0, 1, 2])
 
 
 def _choose(
-    values: Any = LABELS, train: Any = TRAIN, prepared: int = 10, **params: Any
+    values: Any = LABELS, train: Any = TRAIN, stored: int = 10, **params: Any
 ) -> tuple[Targets, list[int]]:
     labels = Labels(NAMES, values, lambda index: f"row {index + 1} (mol-{index})")
-    prepare = PrepareParams(conformers=prepared)
-    targets, places = choose_targets(labels, train, FinetuneParams(**params), prepare)
+    targets, places = choose_targets(labels, train, FinetuneParams(**params), PrepareParams(), stored)
     return targets, places.tolist()
 
 
@@ -85,9 +84,9 @@ def test_a_label_has_as_many_classes_as_its_largest_known_number() -> None:
 
 
 def test_balanced_classes_count_alike() -> None:
-    """Two molecules of class 2, one of class 0, and no molecule of 1 and 3, which count as one."""
+    """Two molecules of class 2, one of class 0, and no molecule of 1 and 3, whose weight is neutral."""
     target = _target("site", task="multiclass", class_weights="balanced")
-    assert target.class_weights == pytest.approx([3 / 4, 3 / 4, 3 / 8, 3 / 4])
+    assert target.class_weights == pytest.approx([3 / 4, 1.0, 3 / 8, 1.0])
     assert _target("toxic", class_weights="balanced").class_weights == pytest.approx([1.0, 1.0])
 
 
@@ -169,14 +168,14 @@ def test_a_target_without_a_training_value_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prepared", "wanted", "drawn"), [(10, None, True), (1, None, False), (10, False, False), (1, True, True)]
+    ("stored", "wanted", "drawn"), [(10, None, True), (1, None, False), (10, False, False), (1, True, True)]
 )
-def test_the_drawing_counts_where_conformers_were_sampled_or_where_asked_for(
-    prepared: int, wanted: bool | None, drawn: bool
+def test_the_drawing_counts_where_molecules_have_several_conformers_or_where_asked_for(
+    stored: int, wanted: bool | None, drawn: bool
 ) -> None:
-    targets, _ = _choose(prepared=prepared, drawing=wanted, features=False)
+    targets, _ = _choose(stored=stored, drawing=wanted, features=False)
     assert targets.view == View(features=False, drawing=drawn, conformers=11)
 
 
 def test_a_single_geometry_is_a_conformer_and_not_the_drawing() -> None:
-    assert _choose(prepared=10, conformers=1)[0].view == View(drawing=False, conformers=1)
+    assert _choose(stored=10, conformers=1)[0].view == View(drawing=False, conformers=1)

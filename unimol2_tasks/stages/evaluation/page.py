@@ -56,12 +56,11 @@ def _summary(scores: Scores) -> str:
             "test": "the network has never seen their labels.",
         }[judged.split]
     else:
-        what, seen = f"{n} of the {judged.split} split", "the network was trained on another dataset."
+        what, seen = f"{n} of the {judged.split} split", "the network was trained on another dataset"
+        common = int((scores.neighbours.similarity >= _IDENTICAL).sum())
+        seen += f", which by their fingerprints has {common:,} of these molecules, too." if common else "."
         if any(len(known) for _, known in judged.parts):
-            seen += (
-                " The baselines learnt from the train and valid splits of this one, which the network has "
-                "not seen: they know its labels, and the network does not."
-            )
+            seen += " The baselines learnt from the train and valid splits of this one, the network did not."
     networks = len(predictor.members)
     return f"{what}; {seen}" + (f" An ensemble of {networks} networks." if networks > 1 else "")
 
