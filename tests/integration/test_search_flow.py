@@ -117,11 +117,11 @@ def test_a_finished_member_is_that_of_another_micro_batch_too(
     out = Path(ensemble.uri).parent
     shutil.rmtree(out / "predictor")
     shutil.rmtree(out / "members" / "seed-1")
-    kept = Store().fetch(str(out / "members" / "seed-0"), "predictor").digest
+    kept = Store().fetch(str(out / "members" / "seed-0"), "predictor").manifest.digest
     values: dict[str, Any] = params.model_dump()
     values["finetune"] |= {"seeds": [0, 1], "micro_batch_size": 1}
     again: ArtifactRef = finetune(
         str(tiny_table), str(out), params=parse_params(values), label_columns=["weight"], parallel=2
     )
     assert Store().fetch(again.uri, "predictor", again.digest).path == out / "predictor"
-    assert Store().fetch(str(out / "members" / "seed-0"), "predictor").digest == kept
+    assert Store().fetch(str(out / "members" / "seed-0"), "predictor").manifest.digest == kept
