@@ -25,7 +25,8 @@ def test_every_parameter_that_a_page_names_exists(page: Path) -> None:
     unknown = [
         f"{section}.{key}"
         for section, key in named
-        if key not in type(getattr(Params(), section)).model_fields and key not in ("safetensors", "md", "yaml")
+        if key not in type(getattr(Params(), section)).model_fields
+        and key not in ("safetensors", "md", "yaml")
     ]
     assert unknown == []
 
